@@ -1,0 +1,1 @@
+"""Pure decisions: calibrated probabilities, physical constraints, assignment, identity ledger."""

@@ -1,0 +1,1 @@
+"""The models of cams.yaml and its errors with line and column."""

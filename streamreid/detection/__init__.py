@@ -1,0 +1,1 @@
+"""Person detectors and the motion gate that decides whether they run."""

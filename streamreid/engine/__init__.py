@@ -1,0 +1,1 @@
+"""The whole live decision as one object without I/O."""

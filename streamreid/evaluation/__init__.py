@@ -1,0 +1,1 @@
+"""Benchmarks and metrics: data sets, ranking, re-ranking, tracking metrics, stream replay."""

@@ -1,0 +1,1 @@
+"""The rolling gallery of feature maps and the scorer built on it."""

@@ -1,0 +1,1 @@
+"""The loops that the worker processes run, their supervisor and their counters."""

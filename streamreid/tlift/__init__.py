@@ -1,0 +1,1 @@
+"""Temporal lifting: the published offline formula, its live state and learned transition times."""

@@ -1,0 +1,1 @@
+"""Tracking inside one camera and picking the crops that represent a track."""

@@ -1,0 +1,1 @@
+"""Training QAConv: losses, graph sampling, augmentation, the trainer."""

@@ -1,0 +1,1 @@
+"""Carrying messages from camera workers to the matcher with credits and acknowledgements."""

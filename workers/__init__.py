@@ -1,0 +1,1 @@
+"""Process entry points: one module per kind of worker, wiring only."""
