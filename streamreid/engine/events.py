@@ -1,0 +1,198 @@
+"""What the engine is told and what it answers: frozen values, ids and numbers only."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from streamreid.types import CameraId, CropKey, IdentityId, TimeSource, TrackKey
+
+
+@dataclass(frozen=True, slots=True)
+class CropAdded:
+    """A crop is committed to the store and inserted into the scorer.
+
+    Attributes:
+        track: Row id of the track.
+        camera_id: Camera of the track.
+        entry_id: Row id of the crop, its gallery entry id.
+        captured_at_s: Capture time of the crop, epoch seconds.
+        track_started_at_s: Capture time of the first detection of the track, epoch seconds.
+        quality: Picker's quality in [0, 1].
+        time_source: Where the camera's times come from.
+    """
+
+    track: TrackKey
+    camera_id: CameraId
+    entry_id: CropKey
+    captured_at_s: float
+    track_started_at_s: float
+    quality: float
+    time_source: TimeSource = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSeen:
+    """An open track was detected again; keeps its time span up to date between crops."""
+
+    track: TrackKey
+    camera_id: CameraId
+    started_at_s: float
+    seen_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrackClosed:
+    """A track ended; `ended_at_s` is the time of its last detection."""
+
+    track: TrackKey
+    camera_id: CameraId
+    started_at_s: float
+    ended_at_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorCommand:
+    """A correction by a person; wins for good over automatic decisions.
+
+    Attributes:
+        verb: What to do.
+        identity_id: The identity it is about.
+        other_identity_id: Second identity of `merge` and `reject` (these two are not one person).
+        tracks: Tracks to move out of the identity (`split`) or to fix in it (`confirm`; empty = all).
+        actor: Who asked, for the ledger.
+    """
+
+    verb: Literal["merge", "split", "confirm", "reject", "undo"]
+    identity_id: IdentityId
+    other_identity_id: IdentityId | None = None
+    tracks: tuple[TrackKey, ...] = ()
+    actor: str = "operator"
+
+
+Event = CropAdded | TrackSeen | TrackClosed | OperatorCommand
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One row of the append-only ledger: which identity a track has from now on, and why.
+
+    Attributes:
+        track: Row id of the track.
+        revision: Counts the decisions about this track from 0; (track, revision) is unique.
+        decided_at_s: Event time at which it was decided, epoch seconds.
+        identity_id: The identity the track belongs to.
+        probability: Probability in [0, 1] of the link, or of being new when `reason` is `new`.
+        appearance: QAConv probability of the link in [0, 1]; None when there was no candidate.
+        cooccurrence: TLift weight in (0, 1]; None without evidence.
+        transition: Transition-time likelihood ratio; None without evidence.
+        runner_up_identity_id: Second best identity, if any.
+        runner_up_probability: Its probability.
+        reason: `new`, `matched`, `revised`, `merged`, `split`, `confirmed`, `rejected`, `undone`.
+        actor: `engine` or the operator's name.
+        final: True when only an operator can change it.
+    """
+
+    track: TrackKey
+    revision: int
+    decided_at_s: float
+    identity_id: IdentityId
+    probability: float
+    appearance: float | None
+    cooccurrence: float | None
+    transition: float | None
+    runner_up_identity_id: IdentityId | None
+    runner_up_probability: float | None
+    reason: str
+    actor: str = "engine"
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityUpdate:
+    """An identity was created or changed; written to the table `identities`.
+
+    Attributes:
+        identity_id: Never reused.
+        status: `provisional`, `confirmed` or `merged`.
+        created_at_s: Event time of creation, epoch seconds.
+        last_seen_at_s: Latest detection of any of its tracks, epoch seconds.
+        merged_into: The identity it became part of when `status` is `merged`.
+    """
+
+    identity_id: IdentityId
+    status: Literal["provisional", "confirmed", "merged"]
+    created_at_s: float
+    last_seen_at_s: float
+    merged_into: IdentityId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionUpdate:
+    """Learned transition times of one ordered camera pair, to be kept by the store."""
+
+    from_camera_id: CameraId
+    to_camera_id: CameraId
+    histogram: bytes
+    support: float
+    updated_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything that one call of the engine changed, in order."""
+
+    decisions: tuple[Decision, ...] = ()
+    identities: tuple[IdentityUpdate, ...] = ()
+    transitions: tuple[TransitionUpdate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredTrack:
+    """One track as the store remembers it, for rebuilding the engine after a restart.
+
+    Attributes:
+        track: Row id of the track.
+        camera_id: Camera of the track.
+        started_at_s: First detection, epoch seconds.
+        seen_at_s: Latest detection, epoch seconds.
+        ended: Whether the track was closed.
+        entry_ids: Its crops that are still in the gallery, oldest first.
+        entry_times_s: Capture time of each.
+        entry_qualities: Quality of each.
+        identity_id: Current identity, None while undecided.
+        revision: Last revision in the ledger, -1 while undecided.
+        final: Whether only an operator can change it.
+        time_source: Where the camera's times come from.
+    """
+
+    track: TrackKey
+    camera_id: CameraId
+    started_at_s: float
+    seen_at_s: float
+    ended: bool
+    entry_ids: tuple[CropKey, ...]
+    entry_times_s: tuple[float, ...]
+    entry_qualities: tuple[float, ...]
+    identity_id: IdentityId | None
+    revision: int
+    final: bool
+    time_source: TimeSource = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredState:
+    """What the store hands back to the engine on start.
+
+    Attributes:
+        tracks: Undecided tracks, and every track whose identity can still be linked to.
+        identities: Every identity that is not merged, and merged ones that tracks still name.
+        decisions: The ledger rows of the tracks above, oldest first.
+        transitions: Learned transition times.
+        next_identity_id: First id never used before.
+    """
+
+    tracks: tuple[RestoredTrack, ...]
+    identities: tuple[IdentityUpdate, ...]
+    decisions: tuple[Decision, ...]
+    transitions: tuple[TransitionUpdate, ...]
+    next_identity_id: int
