@@ -107,12 +107,13 @@ class QAConv(nn.Module):
         """
         queries, items, locations = query_maxima.shape
         both = torch.stack((gallery_maxima, query_maxima), dim=2)  # [Q, G, 2, n]
-        both = self.bn(both.reshape(-1, 1))
+        # One long row, not a column: the framework's batch statistics of a column are less exact.
+        both = self.bn(both.reshape(1, 1, -1))
         if self.symmetric:
             logits = self.fc(both.view(-1, 2, locations)).sum(dim=1)
         else:
             logits = self.fc(both.view(-1, 2 * locations))
-        return cast(Tensor, self.logit_bn(logits)).view(queries, items)
+        return cast(Tensor, self.logit_bn(logits.view(1, 1, -1))).view(queries, items)
 
     def load_reference_state(self, mapping: Mapping[str, object]) -> None:
         """Take over the parameters of the published layer.
