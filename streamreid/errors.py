@@ -50,7 +50,26 @@ class DatasetError(StreamreidError):
 
 
 class MessageError(StreamreidError):
-    """A message from another process cannot be read; it is counted and dropped."""
+    """A message from another process cannot be read; it is counted and dropped.
+
+    Attributes:
+        reason: Word for counters: `parts`, `size`, `header`, `version`, `type`, `field`, `body`.
+        kind: Kind of the message when that much could be read, else None.
+        seq: Sequence number when it could be read, so that the sender can be told, else None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "field",
+        kind: str | None = None,
+        seq: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.kind = kind
+        self.seq = seq
 
 
 class TransportError(StreamreidError):

@@ -1,7 +1,7 @@
-"""The only contract between camera workers and matcher: message values and their bytes."""
+"""The values that camera workers and matcher exchange."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from streamreid.types import (
     CameraId,
@@ -13,15 +13,15 @@ from streamreid.types import (
     TrackSummary,
 )
 
-PROTOCOL_VERSION = 1
-
 Kind = Literal["crop", "detections", "track"]
 """The kinds that are counted: each has its own sequence numbers and conservation equation."""
 
-KINDS: tuple[Kind, ...] = ("crop", "detections", "track")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Disposition = Literal["stored", "duplicate", "stale", "rejected", "disk_full"]
 """What the matcher did with a message; everything but `stored` and `duplicate` is a drop reason."""
+
+DISPOSITIONS: tuple[Disposition, ...] = get_args(Disposition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Hello:
 
     Attributes:
         camera_id: Name of the camera.
-        incarnation: Random 63-bit number of this worker process; new after every start.
+        incarnation: 63-bit number of this worker process; later starts have larger ones.
         live: False for file sources, which wait instead of dropping.
         width: Frame width in pixels, 0 while unknown.
         height: Frame height in pixels, 0 while unknown.
@@ -104,7 +104,12 @@ class Bye:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """Answer to Hello: which matcher this is, and how many messages of each kind may be unacknowledged."""
+    """Answer to Hello: which matcher this is.
+
+    Attributes:
+        epoch: Number of this matcher process; new after every start.
+        window: How many messages of each kind may be unacknowledged.
+    """
 
     epoch: int
     window: int
@@ -124,5 +129,12 @@ class Who:
     """The matcher does not know the sender: say Hello again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """Answer to Bye: the matcher knows that nothing more will come from this worker."""
+
+    epoch: int
+
+
 WorkerMessage = Hello | CropMessage | DetectionsMessage | TrackMessage | Progress | Bye
-MatcherMessage = Welcome | Ack | Who
+MatcherMessage = Welcome | Ack | Who | Goodbye
