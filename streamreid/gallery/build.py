@@ -1,0 +1,85 @@
+"""Builds the scorer of a process: weights, device, storage dtype and size of the gallery."""
+
+import torch
+
+from streamreid.errors import ConfigError
+from streamreid.gallery.local import LocalScorer
+from streamreid.gallery.ring import MapLayout, Ring
+from streamreid.gallery.shortlist import STRIPS
+from streamreid.reid.extract import FeatureExtractor, TorchRunner
+from streamreid.reid.weights import load_model
+
+
+def build_scorer(
+    weights: str,
+    *,
+    device: str = "auto",
+    max_crops: int = 20_000,
+    max_age_s: float = 7_200.0,
+    memory_bytes: int | None = None,
+    exact: bool = False,
+    threads: int | None = None,
+) -> LocalScorer:
+    """Load weights and reserve the gallery.
+
+    Args:
+        weights: Name or path of re-identification weights.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        max_crops: Most entries that live at once.
+        max_age_s: Age limit that `expire` uses, seconds.
+        memory_bytes: Most bytes for maps and vectors; lowers `max_crops` where it is tighter.
+        exact: Leave the shortlist out.
+        threads: Threads of the feature network where its back-end can be told; None: its choice.
+
+    Returns:
+        An empty scorer.
+
+    Raises:
+        ConfigError: If the device is missing or the memory does not hold a single crop.
+        WeightsError: If the weights cannot be loaded.
+    """
+    chosen = _device(device)
+    model = load_model(weights, device=chosen)
+    runner = TorchRunner(model.network, device=chosen, dtype=torch.float32)
+    head = model.head.to(device=chosen, dtype=torch.float32)
+    layout = MapLayout(
+        height=head.height,
+        width=head.width,
+        channels=model.network.channels,
+        map_dtype=torch.int8 if chosen.type == "cpu" else torch.float16,
+        vector_size=min(STRIPS, head.height) * model.network.channels,
+        vector_dtype=torch.bfloat16 if chosen.type == "cpu" else torch.float16,
+    )
+    capacity = max_crops
+    if memory_bytes is not None:
+        capacity = min(max_crops, memory_bytes // layout.bytes_per_crop)
+        if capacity < 1:
+            raise ConfigError(
+                f"matcher.gallery.memory is {memory_bytes} bytes, but one crop takes "
+                f"{layout.bytes_per_crop}; give it at least a few hundred MiB"
+            )
+    return LocalScorer(
+        FeatureExtractor(runner, model.input_size),
+        head,
+        Ring(layout, capacity, chosen),
+        exact=exact,
+        max_age_s=max_age_s,
+        weights_digest=model.digest,
+    )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as exc:
+        raise ConfigError(f"matcher.device is {name!r}; use auto, cpu, cuda or cuda:0") from exc
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            f"matcher.device is {name!r}, but this torch finds no CUDA device; use cpu or auto, or "
+            "install a torch build for this GPU"
+        )
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"matcher.device is {name!r}; use auto, cpu, cuda or cuda:0")
+    return device
