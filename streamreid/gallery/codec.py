@@ -27,15 +27,10 @@ def encode_maps(maps: FeatureMaps) -> tuple[bytes, ...]:
     """
     data = maps.data.detach().cpu().contiguous()
     raw = data.view(_torch_raw(data.dtype)).numpy()
-    scales = (
-        np.ones(len(maps), np.float32)
-        if maps.scales is None
-        else maps.scales.detach().cpu().numpy()
-    )
+    scales = [1.0] * len(maps) if maps.scales is None else maps.scales.tolist()
     code = _CODES[data.dtype]
     return tuple(
-        _HEADER.pack(_VERSION, code, maps.height, maps.width, maps.channels, float(scale))
-        + row.tobytes()
+        _HEADER.pack(_VERSION, code, maps.height, maps.width, maps.channels, scale) + row.tobytes()
         for row, scale in zip(raw, scales, strict=True)
     )
 
@@ -77,7 +72,7 @@ def decode_maps(blobs: Sequence[bytes], dtype: torch.dtype) -> FeatureMaps:
 def _header(blob: bytes) -> tuple[int, int, int, int, int, float]:
     if len(blob) < _HEADER.size or blob[0] != _VERSION or blob[1] not in _DTYPES:
         raise ValueError(
-            f"not a feature map of version {_VERSION}: {len(blob)} bytes starting {blob[:4].hex()!r}"
+            f"no feature map of version {_VERSION}: {len(blob)} bytes, start {blob[:4].hex()!r}"
         )
     version, code, height, width, channels, scale = _HEADER.unpack_from(blob)
     expected = _HEADER.size + height * width * channels * _DTYPES[code].itemsize

@@ -90,7 +90,7 @@ class LocalScorer:
     def restore(
         self, entries: Sequence[GalleryEntry], maps: Sequence[bytes], vectors: Float32Array
     ) -> int:
-        """Fill the gallery from what the store kept; older entries than the newest fit are left out.
+        """Fill the gallery from what the store kept; of too many the newest stay.
 
         Args:
             entries: Entries in any order.
@@ -147,7 +147,7 @@ class LocalScorer:
         return Candidates(ring.entry_id[slots], ring.track[slots], similarity)
 
     def score(self, query: Sequence[CropKey], groups: Sequence[Sequence[CropKey]]) -> Scores:
-        """Exact multi-shot QAConv logit (qaconv_tlift 11.8) of the query track against each group."""
+        """Exact multi-shot QAConv logit of the query track against each group."""
         slots = self.ring.slots_of(query)
         maps = self.ring.feature_maps(torch.tensor(slots, dtype=torch.int64))
         return self.score_of(maps, groups)

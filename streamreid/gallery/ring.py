@@ -1,4 +1,4 @@
-"""The rolling gallery: preallocated feature maps, shortlist vectors and times, with exact eviction."""
+"""The rolling gallery: preallocated maps, shortlist vectors and times, with exact eviction."""
 
 import heapq
 from collections.abc import Iterable, Sequence
@@ -192,7 +192,7 @@ class Ring:
             needed = self.capacity * self.layout.bytes_per_crop / 2**20
             raise ConfigError(
                 f"the gallery of {self.capacity} crops needs {needed:.0f} MiB "
-                f"({self.layout.bytes_per_crop} bytes a crop) and {self.device} has no room for it; "
+                f"({self.layout.bytes_per_crop} bytes a crop); {self.device} has no room for it: "
                 "lower matcher.gallery.max_crops or matcher.gallery.memory"
             ) from exc
 

@@ -95,7 +95,7 @@ class Scorer(Protocol):
         """Shortlist for a track given by its live entries: the best `k` entries of other tracks."""
 
     def score(self, query: Sequence[CropKey], groups: Sequence[Sequence[CropKey]]) -> Scores:
-        """Exact multi-shot QAConv logit (qaconv_tlift 11.8) of the query track against each group."""
+        """Exact multi-shot QAConv logit of the query track against each group."""
 
     def __len__(self) -> int:
         """Number of live entries."""

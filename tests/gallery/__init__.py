@@ -1,0 +1,1 @@
+"""Tests of the rolling gallery and its scorers."""

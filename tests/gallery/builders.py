@@ -60,8 +60,8 @@ def make_crops(people: Sequence[int], seed: int = 0) -> list[UInt8Array]:
     for person in people:
         pattern = np.random.default_rng(1000 + person).integers(0, 256, (6, 3, 3))
         image = np.repeat(np.repeat(pattern, 16, axis=0), 16, axis=1)
-        image = image + noise.normal(0, 12, image.shape)
-        crops.append(np.clip(image, 0, 255).astype(np.uint8))
+        noisy = image + noise.normal(0, 12, image.shape)
+        crops.append(np.clip(noisy, 0, 255).astype(np.uint8))
     return crops
 
 

@@ -36,6 +36,8 @@ def keys(*numbers: int) -> list[CropKey]:
 
 @pytest.mark.parametrize("make", [local])
 class TestScorer:
+    """What the engine may rely on, whoever answers."""
+
     def test_length_counts_live_entries(self, make: MakeScorer) -> None:
         scorer = filled(make)
         assert len(scorer) == 10
