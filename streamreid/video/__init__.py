@@ -1,1 +1,1 @@
-"""Frame sources: cameras, files and folders of images through PyAV."""
+"""Video sources (PyAV) and the cheap picture operations that work straight on YUV planes."""
