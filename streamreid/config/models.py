@@ -1,0 +1,295 @@
+"""The sections of cams.yaml as pydantic models: names, bounds, defaults and what each one means."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+
+from streamreid.config.camera_url import CameraUrl, parse_camera_url
+from streamreid.config.values import DurationS, Polygons, SizeBytes, TimeS
+from streamreid.errors import ConfigError
+from streamreid.types import CameraId
+
+CAMERA_NAME = r"^[A-Za-z0-9_-]{1,64}$"
+MAX_CAMERAS = 512
+
+Fraction = Annotated[StrictFloat | StrictInt, Field(ge=0, le=1)]
+Threads = Annotated[StrictInt, Field(ge=1, le=256)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
+Device = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:[0-9]{1,2})?)$")]
+CameraName = Annotated[str, StringConstraints(pattern=CAMERA_NAME)]
+
+
+def _file_path(value: object, info: ValidationInfo) -> Path:
+    if isinstance(value, Path):
+        value = str(value)
+    if not isinstance(value, str) or not value.strip() or "\0" in value or len(value) > 4096:
+        raise ValueError("needs the path of a file")
+    folder = (info.context or {}).get("folder", Path())
+    return Path(folder / Path(value).expanduser())
+
+
+def _camera_url(value: object, info: ValidationInfo) -> CameraUrl:
+    if isinstance(value, CameraUrl):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("needs text, such as rtsp://10.0.0.11/stream1 or videos/lobby.mp4")
+    context = info.context or {}
+    return parse_camera_url(
+        value, folder=context.get("folder", Path()), environ=context.get("environ")
+    )
+
+
+FilePath = Annotated[Path, PlainValidator(_file_path), WithJsonSchema({"type": "string"})]
+"""A path; relative ones start at the folder of the configuration file."""
+
+Url = Annotated[
+    CameraUrl,
+    PlainValidator(_camera_url),
+    PlainSerializer(str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "description": "rtsp://, rtsps://, http://, https://, udp://, tcp://, file://, "
+            "v4l2:// or a path. "
+            "{env:NAME} and {file:PATH} stand for secrets kept elsewhere.",
+        }
+    ),
+]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class CameraOptions(Section):
+    """What can be set for one camera, or for all of them under `defaults`."""
+
+    detect_fps: float = Field(
+        5.0, gt=0, le=60, strict=True, description="Frames per second given to the detector."
+    )
+    mask: Polygons = Field((), description="Areas to ignore; nothing inside them is ever stored.")
+    roi: Polygons = Field((), description="Areas to watch; empty means the whole picture.")
+    live: StrictBool | None = Field(
+        None,
+        description="true drops old frames to stay current, false waits and loses nothing; "
+        "by default network streams and devices are live, files are not.",
+    )
+    threads: Threads = Field(1, description="Decoder threads.")
+    max_pending: StrictInt = Field(
+        500, ge=1, le=100_000, description="Messages kept while the matcher is busy or away."
+    )
+    timeout_s: DurationS = Field(
+        10.0, alias="timeout", gt=0, description="No frame for this long means reconnect."
+    )
+
+
+class CameraConfig(CameraOptions):
+    """One camera."""
+
+    url: Url
+    start_time_s: TimeS | None = Field(
+        None, alias="start_time", description="Capture time of the first frame of a file."
+    )
+
+    @property
+    def is_live(self) -> bool:
+        """Whether old frames are dropped (live) or waited for (file)."""
+        return self.url.live if self.live is None else self.live
+
+
+Pair = Annotated[
+    tuple[CameraName, CameraName], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
+]
+
+
+class TopologyConfig(Section):
+    """What is known about the places of the cameras; everything else is learned."""
+
+    overlaps: tuple[Pair, ...] = Field((), description="Camera pairs that see a common area.")
+    disjoint: tuple[Pair, ...] = Field((), description="Camera pairs that see no common area.")
+
+
+class DetectorConfig(Section):
+    """How people are found in a frame."""
+
+    kind: Literal["auto", "yolo", "motion"] = "auto"
+    weights: str = Field(
+        "yolo26n.pt", min_length=1, max_length=4096, description="A file, or a known name."
+    )
+    sha256: Sha256 | None = Field(None, description="Refuse a weights file with another digest.")
+    confidence: Fraction = Field(0.35, description="Detections below this are dropped.")
+    backend: Literal["auto", "torch", "onnx", "openvino"] = "auto"
+    device: Device = "auto"
+    threads: Threads = Field(1, description="Threads of the detector in each camera worker.")
+
+
+class GalleryConfig(Section):
+    """How much of the past new people are compared with."""
+
+    max_age_s: DurationS = Field(7200.0, alias="max_age", gt=0)
+    max_crops: StrictInt = Field(20_000, ge=1, le=100_000_000)
+    memory_bytes: SizeBytes | None = Field(
+        None, alias="memory", gt=0, description="Upper bound in addition to max_crops."
+    )
+
+
+class MatcherConfig(Section):
+    """How crops are compared."""
+
+    device: Device = "auto"
+    weights: str = Field("default", min_length=1, max_length=4096)
+    sha256: Sha256 | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
+    backend: Literal["auto", "torch", "openvino"] = "auto"
+    exact: StrictBool = Field(False, description="Score every entry; no shortlist.")
+    shortlist: StrictInt = Field(96, ge=1, le=100_000, description="Entries scored exactly.")
+    threads: Threads | None = Field(None, description="Threads; by default all cores.")
+    batch_size: StrictInt = Field(16, ge=1, le=1024)
+    batch_wait_s: DurationS = Field(0.02, alias="batch_wait", le=10)
+    max_crop_age_s: DurationS = Field(
+        30.0, alias="max_crop_age", gt=0, description="Older crops of live cameras are dropped."
+    )
+    gallery: GalleryConfig = GalleryConfig()
+
+
+class AssociationConfig(Section):
+    """How matches become identities."""
+
+    false_merge_rate: float = Field(
+        0.02,
+        gt=0,
+        le=0.5,
+        strict=True,
+        description="Accepted share of final links that join two different people.",
+    )
+    mode: Literal["full", "appearance"] = Field(
+        "full", description="appearance leaves out co-occurrence and transition times."
+    )
+    lag_s: DurationS = Field(
+        60.0, alias="lag", description="A decision may change for this long after a track ends."
+    )
+
+
+class TransportConfig(Section):
+    """How camera workers reach the matcher."""
+
+    endpoint: str = Field(
+        "auto",
+        pattern=r"^(auto|ipc:///.{1,90}|tcp://[^\s/@]{1,255}:[0-9]{1,5})$",
+        description="auto is a socket file in run_dir; tcp://host:port needs curve off loopback.",
+    )
+    curve: FilePath | None = Field(None, description="Folder of the keys of `streamreid keys`.")
+    window: StrictInt = Field(64, ge=1, le=4096, description="Messages in flight per kind.")
+    encoding: Literal["auto", "raw", "jpeg"] = "auto"
+
+
+class StoreConfig(Section):
+    """Where results go and how long they stay."""
+
+    path: FilePath = Field(Path("streamreid.sqlite"), validate_default=True)
+    retention_s: DurationS = Field(72 * 3600.0, alias="retention", gt=0)
+    max_size_bytes: SizeBytes | None = Field(
+        None, alias="max_size", ge=8 * 2**20, description="Oldest tracks go when it is exceeded."
+    )
+    durability: Literal["normal", "full"] = Field(
+        "normal", description="full survives power loss without losing the last commits."
+    )
+    keep_crops: StrictBool = Field(True, description="false stores no pictures of people.")
+    min_free_bytes: SizeBytes = Field(
+        500 * 10**6, alias="min_free", description="Below this no crops are written."
+    )
+
+
+class MetricsConfig(Section):
+    """Prometheus metrics and health pages, on this machine only."""
+
+    port: StrictInt | None = Field(None, ge=1, le=65535, description="No port, no metrics.")
+
+
+class LoggingConfig(Section):
+    """What is logged and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "text", "json"] = "auto"
+
+
+class Config(Section):
+    """The whole of cams.yaml."""
+
+    streamreid: Literal[1] = Field(description="Version of this format.")
+    defaults: CameraOptions = CameraOptions()
+    cameras: dict[CameraName, CameraConfig] = Field(min_length=1, max_length=MAX_CAMERAS)
+    topology: TopologyConfig = TopologyConfig()
+    detector: DetectorConfig = DetectorConfig()
+    matcher: MatcherConfig = MatcherConfig()
+    association: AssociationConfig = AssociationConfig()
+    transport: TransportConfig = TransportConfig()
+    store: StoreConfig = StoreConfig()
+    run_dir: FilePath | None = Field(
+        None, description="Sockets, counters, lock and logs; by default next to the store."
+    )
+    metrics: MetricsConfig = MetricsConfig()
+    logging: LoggingConfig = LoggingConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _anchor_store(cls, values: object) -> object:
+        # A default never sees the folder of the file, and the store's path must start there.
+        if isinstance(values, dict) and "store" not in values:
+            return {**values, "store": {}}
+        return values
+
+    @model_validator(mode="after")
+    def _apply_defaults(self) -> Self:
+        shared = {name: getattr(self.defaults, name) for name in self.defaults.model_fields_set}
+        for name, camera in self.cameras.items():
+            missing = {k: v for k, v in shared.items() if k not in camera.model_fields_set}
+            self.cameras[name] = camera.model_copy(update=missing)
+        return self
+
+    @property
+    def camera_ids(self) -> tuple[CameraId, ...]:
+        """The names of the cameras in the order of the file."""
+        return tuple(CameraId(name) for name in self.cameras)
+
+    def camera(self, camera_id: CameraId) -> CameraConfig:
+        """One camera, with `defaults` applied.
+
+        Raises:
+            ConfigError: If there is no such camera.
+        """
+        if camera_id not in self.cameras:
+            names = ", ".join(self.cameras)
+            raise ConfigError(f"no camera {camera_id!r} in the configuration; there are: {names}")
+        return self.cameras[camera_id]
+
+    @property
+    def resolved_run_dir(self) -> Path:
+        """The folder of sockets, counters, lock and logs."""
+        return self.run_dir or self.store.path.with_name(f"{self.store.path.stem}.run")
+
+    def digest(self) -> str:
+        """SHA-256 over every value in canonical JSON; secrets never enter it."""
+        values: Mapping[str, Any] = self.model_dump(mode="json", by_alias=True)
+        canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
