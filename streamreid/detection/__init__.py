@@ -1,1 +1,1 @@
-"""Person detectors and the motion gate that decides whether they run."""
+"""Finding people: the motion gate, the detectors, and choosing among them."""

@@ -1,1 +1,1 @@
-"""Tracking inside one camera and picking the crops that represent a track."""
+"""Following people inside one camera, and picking the crops that are worth sending."""

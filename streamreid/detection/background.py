@@ -1,0 +1,61 @@
+"""What usually is in the picture: a mixture model whose memory is counted in seconds."""
+
+import math
+
+import cv2
+import numpy as np
+
+from streamreid.types import UInt8Array
+
+
+class Background:
+    """MOG2 with a learning rate that follows capture time, so that it works at any frame rate.
+
+    Args:
+        memory_s: Seconds over which the model forgets; what stands still for about a tenth of it
+            becomes background.
+        variance_threshold: Squared distance in standard deviations beyond which a pixel is new.
+        shadows: Whether shadows are told apart (and not reported).
+    """
+
+    def __init__(self, *, memory_s: float, variance_threshold: float, shadows: bool) -> None:
+        self._memory_s = memory_s
+        self._variance_threshold = variance_threshold
+        self._shadows = shadows
+        self._key: tuple[int, tuple[int, ...]] | None = None
+        self._updates = 0
+        self._last_s = 0.0
+        self._model = self._new_model()
+
+    def foreground(
+        self, picture: UInt8Array, *, segment: int, captured_at_s: float
+    ) -> UInt8Array | None:
+        """Learn from a picture and tell what is new in it.
+
+        Args:
+            picture: Small picture, `(H, W)` or `(H, W, 3)`, uint8.
+            segment: Segment of the frame; a new one starts the model anew.
+            captured_at_s: Capture time in epoch seconds.
+
+        Returns:
+            255 where the picture differs from the background, else 0, shape `(H, W)`; None for
+            the first picture of a segment, of which nothing can be said.
+        """
+        key = (segment, picture.shape)
+        if key != self._key:
+            self._key, self._updates = key, 0
+            self._model = self._new_model()
+        elapsed_s = max(0.0, captured_at_s - self._last_s) if self._updates else 0.0
+        self._last_s = captured_at_s
+        self._updates += 1
+        # A plain mean at first, so that the first second is not forgotten within the second.
+        rate = max(1.0 / self._updates, 1.0 - math.exp(-elapsed_s / self._memory_s))
+        mask = np.asarray(self._model.apply(picture, learningRate=min(1.0, rate)), np.uint8)
+        if self._updates == 1:
+            return None
+        return np.asarray((mask == 255) * np.uint8(255), np.uint8)
+
+    def _new_model(self) -> cv2.BackgroundSubtractorMOG2:
+        return cv2.createBackgroundSubtractorMOG2(
+            varThreshold=self._variance_threshold, detectShadows=self._shadows
+        )
