@@ -1,0 +1,94 @@
+"""Networks that turn person images into unit-norm feature maps: a trunk cut early, and a neck.
+
+Source: qaconv section of the QAConv papers (arXiv 1904.10424, 2104.01546): the trunk is cut before
+its strides destroy the layout, a 3x3 convolution brings it to few channels, and every location is
+scaled to unit length.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from streamreid.reid.lite0 import Lite0Trunk
+
+ARCHITECTURES = ("lite0", "lite0_in")
+NeckVersion = Literal["2.1", "1.0"]
+
+
+class MapNetwork(nn.Module):
+    """Trunk, neck and normalisation: RGB images in, unit-norm feature maps out.
+
+    Args:
+        trunk: Module with the attributes `channels` and `stride`.
+        neck_channels: Channels after the neck; 0 leaves the neck out.
+        version: "2.1" gives the neck a bias and no batch norm; "1.0" (also 1.1, 1.2 and 2.0) gives
+            it no bias and a batch norm.
+
+    Attributes:
+        channels: Channels of the maps.
+        stride: Pixels of the image per location.
+    """
+
+    def __init__(
+        self, trunk: nn.Module, *, neck_channels: int = 128, version: NeckVersion = "2.1"
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        trunk_channels = int(trunk.channels)  # type: ignore[arg-type]
+        self.stride = int(trunk.stride)  # type: ignore[arg-type]
+        self.channels = neck_channels or trunk_channels
+        self.neck = make_neck(trunk_channels, neck_channels, version=version)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute feature maps.
+
+        Args:
+            images: RGB, shape `[N, 3, H, W]`, values in [0, 1], H and W multiples of the stride.
+
+        Returns:
+            Float32, shape `[N, channels, H / stride, W / stride]`, unit norm over channels.
+        """
+        images = images.to(next(self.parameters()).dtype)
+        images = images.contiguous(memory_format=torch.channels_last)
+        return functional.normalize(self.neck(self.trunk(images)).float(), dim=1, eps=1e-12)
+
+
+def make_neck(in_channels: int, out_channels: int, *, version: NeckVersion = "2.1") -> nn.Module:
+    """Build the 3x3 convolution behind the trunk.
+
+    Args:
+        in_channels: Channels of the trunk.
+        out_channels: Channels of the maps; 0 for no neck.
+        version: See `MapNetwork`.
+
+    Returns:
+        A module that keeps height and width.
+    """
+    if out_channels == 0:
+        return nn.Identity()
+    if version == "2.1":
+        return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, 1, 1))
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 3, 1, 1, bias=False), nn.BatchNorm2d(out_channels)
+    )
+
+
+def build(
+    architecture: str, *, neck_channels: int = 128, version: NeckVersion = "2.1"
+) -> MapNetwork:
+    """Build a network with random weights.
+
+    Args:
+        architecture: One of `ARCHITECTURES`.
+        neck_channels: Channels of the maps; 0 for those of the trunk.
+        version: See `MapNetwork`.
+
+    Raises:
+        ValueError: If the architecture is unknown.
+    """
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"architecture {architecture!r}; use one of {ARCHITECTURES}")
+    trunk = Lite0Trunk(instance_norm=architecture == "lite0_in")
+    return MapNetwork(trunk, neck_channels=neck_channels, version=version)

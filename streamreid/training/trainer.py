@@ -1,0 +1,263 @@
+"""Training loop of the shipped weights: pair softmax on QAConv scores, resumable at any step."""
+
+import copy
+import math
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from streamreid.reid.backbone import MapNetwork
+from streamreid.reid.preprocess import to_unit_range
+from streamreid.training.augment import AugmentConfig, augment
+from streamreid.training.images import ImageSet
+from streamreid.training.pair_scores import pair_scores, pair_softmax_loss
+from streamreid.training.sampling import BatchPlan, BatchSampler, step_generator
+
+
+@dataclass(frozen=True, slots=True)
+class TrainPlan:
+    """Everything that decides the result of a run, next to the images and the first weights.
+
+    Attributes:
+        batch: Make-up of the batches.
+        augment: Changes of the images.
+        steps: Batches in all; the learning rate falls along half a cosine over them.
+        warmup_steps: Batches over which the learning rate rises.
+        trunk_rate: Largest learning rate of the trunk.
+        head_rate: Largest learning rate of the neck.
+        location_rate: Largest learning rate of the location weights.
+        weight_decay: AdamW's decay, on convolutions only.
+        temperature: Factor on the scores inside the softmax.
+        frozen_blocks: Blocks of the trunk, from the stem, that keep their first weights.
+        refresh_steps: Steps between two searches for neighbour identities.
+        average: Decay of the running mean of the weights, which is what gets exported.
+        clip: Largest norm of the gradient.
+        bfloat16: Run the network and the matching products in bfloat16.
+        seed: Seed of batches and augmentations.
+    """
+
+    batch: BatchPlan
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    steps: int = 900
+    warmup_steps: int = 40
+    trunk_rate: float = 4e-4
+    head_rate: float = 1e-3
+    location_rate: float = 2e-3
+    weight_decay: float = 0.02
+    temperature: float = 24.0
+    frozen_blocks: int = 3
+    refresh_steps: int = 150
+    average: float = 0.99
+    clip: float = 5.0
+    bfloat16: bool = True
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What a step did: steps done, loss, share of right nearest partners, rate factor."""
+
+    step: int
+    loss: float
+    accuracy: float
+    rate_factor: float
+
+
+class Trainer:
+    """One run: network, location weights, optimiser and step count.
+
+    Args:
+        network: The network to train, on the CPU.
+        images: Training images.
+        plan: The run's settings.
+        locations: Locations of a feature map.
+    """
+
+    def __init__(
+        self, network: MapNetwork, images: ImageSet, plan: TrainPlan, *, locations: int
+    ) -> None:
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.images = images
+        self.plan = plan
+        self.step = 0
+        self.location_logits = nn.Parameter(torch.zeros(locations))
+        self.sampler = BatchSampler(images, plan.batch, seed=plan.seed)
+        self._neighbours: Tensor | None = None
+        self._freeze(plan.frozen_blocks)
+        self._optimiser = torch.optim.AdamW(self._parameter_groups())
+        self._first_rates = [group["lr"] for group in self._optimiser.param_groups]
+        self._mean = copy.deepcopy(network).eval()
+        self._mean_logits = self.location_logits.detach().clone()
+
+    def run(self, until: int, report: Callable[[StepReport], None]) -> None:
+        """Train until `until` steps are done, at most the plan's number."""
+        while self.step < min(until, self.plan.steps):
+            report(self.train_step())
+
+    def train_step(self) -> StepReport:
+        """Do one batch."""
+        plan = self.plan
+        if self.step % plan.refresh_steps == 0 and self.step > 0 and plan.batch.neighbour_share > 0:
+            self._neighbours = self._find_neighbours()
+        factor = self._rate_factor()
+        for group, rate in zip(self._optimiser.param_groups, self._first_rates, strict=True):
+            group["lr"] = rate * factor
+        index = self.sampler.batch(self.step, self._neighbours)
+        generator = step_generator(plan.seed, self.step, 2)
+        batch = augment(self.images.pixels[index], plan.augment, generator)
+        self._set_train_mode()
+        maps = self._maps(batch, self.network)
+        score = pair_scores(maps, self.location_logits.softmax(0), dtype=self._dtype)
+        loss, accuracy = pair_softmax_loss(
+            score, self.images.identity[index], temperature=plan.temperature
+        )
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(
+            [p for p in self.network.parameters() if p.requires_grad], plan.clip
+        )
+        self._optimiser.step()
+        self.step += 1
+        self._update_mean()
+        return StepReport(self.step, loss.item(), accuracy.item(), factor)
+
+    def averaged(self) -> tuple[MapNetwork, Tensor]:
+        """The averaged network in evaluation mode, and location weights `[n]` that sum to one."""
+        return self._mean, self._mean_logits.softmax(0)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint; the file is complete or absent."""
+        state: dict[str, Any] = {
+            "plan": asdict(self.plan),
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "mean": self._mean.state_dict(),
+            "location_logits": self.location_logits.detach(),
+            "mean_logits": self._mean_logits,
+            "optimiser": self._optimiser.state_dict(),
+            "neighbours": self._neighbours,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        torch.save(state, partial)
+        os.replace(partial, path)
+
+    def restore(self, path: Path) -> None:
+        """Continue from a checkpoint that `save` wrote under the same plan."""
+        state = torch.load(path, weights_only=True)
+        self.step = state["step"]
+        self.network.load_state_dict(state["network"])
+        self._mean.load_state_dict(state["mean"])
+        with torch.no_grad():
+            self.location_logits.copy_(state["location_logits"])
+        self._mean_logits = state["mean_logits"]
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._neighbours = state["neighbours"]
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.bfloat16 if self.plan.bfloat16 else torch.float32
+
+    def _maps(self, images: Tensor, network: MapNetwork) -> Tensor:
+        images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.plan.bfloat16):
+            features = network.neck(network.trunk(images))
+        return functional.normalize(features.float(), dim=1)
+
+    def _freeze(self, blocks: int) -> None:
+        if blocks == 0:
+            return
+        trunk: Any = self.network.trunk
+        for module in (trunk.stem, *trunk.blocks[:blocks]):
+            module.requires_grad_(False)
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        plan = self.plan
+        groups: list[dict[str, Any]] = []
+        for module, rate in (
+            (self.network.trunk, plan.trunk_rate),
+            (self.network.neck, plan.head_rate),
+        ):
+            learnt = [p for p in module.parameters() if p.requires_grad]
+            for chosen, decay in (
+                ([p for p in learnt if p.ndim > 1], plan.weight_decay),
+                ([p for p in learnt if p.ndim <= 1], 0.0),
+            ):
+                if chosen:
+                    groups.append({"params": chosen, "lr": rate, "weight_decay": decay})
+        location = {"params": [self.location_logits], "lr": plan.location_rate, "weight_decay": 0.0}
+        return [*groups, location]
+
+    def _set_train_mode(self) -> None:
+        """Train everything but batch norm statistics, which stay those of ImageNet."""
+        self.network.train()
+        for module in self.network.trunk.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+
+    def _rate_factor(self) -> float:
+        warm = min(1.0, (self.step + 1) / max(1, self.plan.warmup_steps))
+        return warm * 0.5 * (1.0 + math.cos(math.pi * self.step / self.plan.steps)) + 0.005
+
+    def _update_mean(self) -> None:
+        decay = min(self.plan.average, self.step / (self.step + 10))
+        with torch.no_grad():
+            for mean, value in zip(self._mean.parameters(), self.network.parameters(), strict=True):
+                mean.lerp_(value, 1.0 - decay)
+            self._mean_logits.lerp_(self.location_logits.detach(), 1.0 - decay)
+
+    @torch.no_grad()
+    def _find_neighbours(self) -> Tensor:
+        """Nearest identities of every identity, inside its source, by one drawn image each."""
+        index = self.sampler.representatives(self.step)
+        mean, weight = self.averaged()
+        maps = torch.cat(
+            [
+                self._maps(to_unit_range(self.images.pixels[part]), mean)
+                for part in torch.split(index, 64)
+            ]
+        )
+        distance = -score_matrix(maps, maps, weight, dtype=self._dtype)
+        source = self.sampler.source_of_class
+        distance[source[:, None] != source[None, :]] = 1e14
+        distance.fill_diagonal_(1e15)
+        count = self.plan.batch.identities - 1
+        return distance.topk(count, dim=1, largest=False).indices
+
+
+@torch.no_grad()
+def score_matrix(
+    query: Tensor, gallery: Tensor, weight: Tensor, *, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Scores of all query-gallery pairs in blocks, without gradients.
+
+    Args:
+        query: Unit-norm maps, shape `[Q, C, h, w]`.
+        gallery: Unit-norm maps, shape `[G, C, h, w]`.
+        weight: Location weights that sum to one, shape `[h * w]`.
+        dtype: Type of the products.
+
+    Returns:
+        Shape `[Q, G]`, float32, in [-1, 1].
+    """
+    places = query[0, 0].numel()
+    rows = query.flatten(2).transpose(1, 2).to(dtype).contiguous()
+    columns = gallery.flatten(2).transpose(1, 2).reshape(-1, gallery.shape[1]).to(dtype)
+    result = torch.empty(len(query), len(gallery))
+    block = 64 * places
+    for start in range(0, len(columns), block):
+        part = columns[start : start + block].t().contiguous()
+        items = part.shape[1] // places
+        at = slice(start // places, start // places + items)
+        for number in range(len(query)):
+            correlation = (rows[number] @ part).view(places, items, places)
+            forward = correlation.amax(dim=2).float()
+            backward = correlation.amax(dim=0).float()
+            result[number, at] = (weight @ forward + backward @ weight) / 2
+    return result
