@@ -1,0 +1,187 @@
+"""The loop of a camera worker: frames in, counted messages out. Never imports torch."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Literal, Protocol
+
+from streamreid.clock import Clock
+from streamreid.runtime.camera_pipeline import CameraPipeline, Looked
+from streamreid.runtime.counter_table import SOURCE_STATES, TIME_SOURCES, CounterName, GaugeName
+from streamreid.runtime.detection_rows import RowBuffer
+from streamreid.transport.sender import Sender
+from streamreid.types import Frame
+from streamreid.video.source import FrameSource, SourceStatus
+
+_READ_S = 0.05
+_DRAIN_LIVE_S = 3.0
+_DRAIN_FILE_S = 1.0
+_STATE_OF = {
+    "connecting": "connecting",
+    "live": "running",
+    "retrying": "waiting",
+    "misconfigured": "misconfigured",
+    "ended": "ended",
+}
+
+EndReason = Literal["end", "stop"]
+
+
+class LoopCounters(Protocol):
+    """The counters that the loop keeps up to date."""
+
+    def add(self, name: CounterName, count: int = 1) -> None:
+        """Raise a counter."""
+
+    def set(self, name: GaugeName, value: float) -> None:
+        """Set a gauge."""
+
+
+def run_camera(
+    source: FrameSource,
+    pipeline: CameraPipeline,
+    sender: Sender,
+    counters: LoopCounters,
+    *,
+    clock: Clock,
+    stop: Callable[[], bool],
+) -> EndReason:
+    """Read one camera until its file ends or somebody asks to stop; then drain and say goodbye.
+
+    Args:
+        source: The opened camera or file.
+        pipeline: What is done with a frame.
+        sender: Connection to the matcher; its Hello was made from `source.info`.
+        counters: Where progress is written.
+        clock: For arrival times.
+        stop: True once the worker should end.
+
+    Returns:
+        Why the loop ended.
+    """
+    loop = _CameraLoop(source, pipeline, sender, counters, clock)
+    while not stop():
+        frame = source.read(_READ_S)
+        if frame is not None:
+            loop.take(frame)
+        loop.report()
+        if frame is None and source.status().state == "ended":
+            break
+        sender.pump(0.0)
+    reason: EndReason = "stop" if stop() else "end"
+    loop.finish()
+    _drain(sender, live=source.info.live, stop=stop)
+    sender.bye(reason)
+    return reason
+
+
+def _drain(sender: Sender, *, live: bool, stop: Callable[[], bool]) -> None:
+    """Wait until everything is acknowledged; when live or stopping, a few seconds at most."""
+    if live or stop():
+        sender.drain(_DRAIN_LIVE_S)
+        return
+    while not stop() and not sender.drain(_DRAIN_FILE_S):
+        pass
+
+
+class _CameraLoop:
+    """The state of the loop between two frames."""
+
+    def __init__(
+        self,
+        source: FrameSource,
+        pipeline: CameraPipeline,
+        sender: Sender,
+        counters: LoopCounters,
+        clock: Clock,
+    ) -> None:
+        self._source = source
+        self._pipeline = pipeline
+        self._sender = sender
+        self._counters = counters
+        self._clock = clock
+        self._rows = RowBuffer()
+        self._described: tuple[int, int, str] | None = None
+        self._segment: int | None = None
+        self._status = SourceStatus(state="connecting")
+
+    def take(self, frame: Frame) -> None:
+        """Everything that one frame causes."""
+        self._describe(frame)
+        looked = self._pipeline.look(frame)
+        self._count(frame, looked)
+        if not looked.used:
+            return
+        if frame.segment != self._segment:
+            self._segment = frame.segment
+            self._counters.add("segments")
+        self._rows.add(frame, looked.tracked)
+        self._send(looked, frame.captured_at_s)
+        self._sender.progress(frame.captured_at_s)
+
+    def finish(self) -> None:
+        """The last tracks, crops and rows."""
+        self._send(self._pipeline.finish(), float("inf"))
+
+    def report(self) -> None:
+        """Write the state of the source to the counters."""
+        status = self._source.status()
+        before, self._status = asdict(self._status), status
+        for name, counter in _SOURCE_COUNTERS.items():
+            grown = getattr(status, name) - before[name]
+            if grown > 0:
+                self._counters.add(counter, grown)
+        self._counters.set("source_state", SOURCE_STATES.index(_STATE_OF[status.state]))
+
+    def _send(self, looked: Looked, now_s: float) -> None:
+        for crop in looked.crops:
+            self._sender.send_crop(crop)
+        # A track's rows must be stored before its end is.
+        if looked.ended or self._rows.due(now_s):
+            self._send_rows()
+        for track in looked.ended:
+            self._sender.send_track(track)
+            self._rows.forget(int(track.track_id))
+
+    def _send_rows(self) -> None:
+        rows = self._rows.take()
+        if rows is not None:
+            self._sender.send_detections(
+                captured_at_s=rows.captured_at_s,
+                track_id=rows.track_id,
+                track_started_at_s=rows.track_started_at_s,
+                boxes_xyxy=rows.boxes_xyxy,
+                confidence=rows.confidence,
+            )
+
+    def _describe(self, frame: Frame) -> None:
+        described = (frame.width, frame.height, frame.time_source)
+        if described != self._described:
+            self._described = described
+            self._sender.describe(
+                width=frame.width, height=frame.height, time_source=frame.time_source
+            )
+            self._counters.set("frame_width", frame.width)
+            self._counters.set("frame_height", frame.height)
+            self._counters.set("time_source", TIME_SOURCES.index(frame.time_source))
+
+    def _count(self, frame: Frame, looked: Looked) -> None:
+        counters = self._counters
+        counters.set("last_frame_at_s", self._clock.now_s())
+        counters.set("last_capture_at_s", frame.captured_at_s)
+        if not looked.used:
+            counters.add("frames_rationed")
+            return
+        counters.add("frames_detected" if looked.detected else "frames_idle")
+        counters.add("detections", looked.detections)
+        counters.add("tracks_ended", len(looked.ended))
+        counters.set("tracks_open", self._pipeline.open_tracks)
+        if looked.detected or not self._pipeline.open_tracks:
+            counters.set("people_now", len(looked.tracked))
+
+
+_SOURCE_COUNTERS: dict[str, CounterName] = {
+    "frames": "frames_decoded",
+    "skipped": "frames_skipped",
+    "decode_errors": "decode_errors",
+    "reconnects": "reconnects",
+}
