@@ -1,1 +1,1 @@
-"""Drawn scenes and camera networks with known truth, for demos, load and accuracy tests."""
+"""Scenes and networks of cameras with ground truth, for demos, load and accuracy tests."""
