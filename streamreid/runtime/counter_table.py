@@ -1,0 +1,113 @@
+"""The names of all counters, and where each lies in a process' counter file.
+
+The table is fixed: a file has one 8-byte slot per name, in this order, behind a header. Counters
+are unsigned and only grow; gauges are floats. Adding a name changes `LAYOUT`, so files of another
+version are recognised and left alone.
+"""
+
+import zlib
+from typing import Literal, get_args
+
+from streamreid.messages import KINDS
+from streamreid.transport.outbox import DROP_REASONS
+
+Role = Literal["camera", "matcher", "supervisor"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+CounterName = Literal[
+    # every process
+    "turns",  # loop turns: a process that stops counting hangs
+    # camera workers
+    "frames_decoded",
+    "frames_detected",  # the detector ran
+    "frames_idle",  # the motion gate found nothing
+    "frames_skipped",  # live: a newer frame was there before the detector was free
+    "frames_rationed",  # left out because detect_fps or back-pressure asks for fewer
+    "detections",
+    "tracks_started",
+    "tracks_ended",
+    "crops_withheld",  # good enough, not made into a message because of back-pressure
+    "tracks_withheld",
+    "decode_errors",
+    "reconnects",
+    "segments",
+    "welcomes",  # times that a matcher accepted this worker
+    # matcher
+    "messages_received",
+    "messages_rejected",  # unreadable, from whomever
+    "peers_refused",  # connections without an allowed key
+    "acks_unsent",  # the peer was gone; it will say hello again
+    "crops_stored",
+    "crops_duplicate",
+    "crops_stale",
+    "crops_disk_full",
+    "crops_embedded",
+    "queries_scored",
+    "batches",
+    "decisions",
+    "identities_created",
+    "gallery_evicted",
+    "commits",
+    "store_errors",
+    "control_requests",
+]
+"""Names of the counters."""
+
+GaugeName = Literal[
+    # camera workers
+    "source_state",  # index into SOURCE_STATES
+    "time_source",  # index into TIME_SOURCES
+    "frame_width",
+    "frame_height",
+    "people_now",
+    "tracks_open",
+    "last_frame_at_s",  # epoch seconds at which the last frame arrived
+    "last_capture_at_s",  # capture time of that frame
+    "last_ack_at_s",
+    "connected",  # 1 while a matcher has welcomed this worker
+    "detect_fps_limit",
+    "pressure_level",  # 0 none, 1 fewer detections, 2 fewer crops, 3 fewer tracks
+    "busy_fraction",
+    # matcher
+    "cameras_connected",
+    "identities_now",
+    "gallery_crops",
+    "undecided_tracks",
+    "queue_depth",
+    "watermark_at_s",
+    "store_bytes",
+    "wal_bytes",
+    "disk_free_bytes",
+    "disk_full",  # 1 while ingest is paused for want of space
+    "ready",  # 1 once the process does its work
+    # every process
+    "started_at_s",
+    "ended_at_s",
+    "resident_bytes",
+]
+"""Names of the gauges."""
+
+SOURCE_STATES = ("starting", "connecting", "running", "waiting", "misconfigured", "ended", "failed")
+"""`waiting`: between two attempts; `misconfigured`: refused (password, path), retried slowly."""
+
+TIME_SOURCES = ("unknown", "rtcp", "arrival", "file")
+
+LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Upper bounds of the crop-to-row latency histogram; one more slot holds what is longer."""
+
+COUNTER_NAMES: tuple[CounterName, ...] = get_args(CounterName)
+GAUGE_NAMES: tuple[GaugeName, ...] = get_args(GaugeName)
+BOOK_FIELDS = ("produced", "stored", *(f"dropped_{reason}" for reason in DROP_REASONS))
+DEPTH_FIELDS = ("outbox", "in_flight")
+
+U64_NAMES: tuple[str, ...] = (
+    *(f"{kind}_{field}" for kind in KINDS for field in (*BOOK_FIELDS, *DEPTH_FIELDS)),
+    *COUNTER_NAMES,
+    *(f"latency_bucket_{index}" for index in range(len(LATENCY_BUCKETS_S) + 1)),
+)
+"""All unsigned slots, in file order; the float slots follow them."""
+
+F64_NAMES: tuple[str, ...] = (*GAUGE_NAMES, "latency_sum_s")
+
+LAYOUT = zlib.crc32("\n".join((*U64_NAMES, "", *F64_NAMES)).encode())
+"""Digest of the table; a counter file with another digest belongs to another version."""

@@ -1,0 +1,368 @@
+"""A camera worker's end of the protocol: numbers, credits, re-sending, and what happens when full.
+
+Messages are counted before anything can fail. What is not acknowledged goes back to the head of the
+outbox whenever a matcher says Welcome (a new one after a restart, or the same one after a broken
+connection) and is sent again; the matcher recognises what it has already.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+from streamreid.clock import Clock
+from streamreid.errors import MessageError
+from streamreid.messages import (
+    KINDS,
+    Ack,
+    Bye,
+    CropMessage,
+    DetectionsMessage,
+    Goodbye,
+    Hello,
+    Kind,
+    Progress,
+    TrackMessage,
+    Welcome,
+    Who,
+    decode_matcher,
+    encode,
+)
+from streamreid.transport.link import WorkerLink
+from streamreid.transport.outbox import Book, Outbox
+from streamreid.types import (
+    Crop,
+    Float32Array,
+    Float64Array,
+    Int64Array,
+    TimeSource,
+    TrackSummary,
+)
+
+_HELLO_RETRY_S = 1.0
+_HELLO_RETRY_MAX_S = 10.0
+_SILENCE_S = 5.0
+_TURN_S = 0.05
+
+
+class SenderCounters(Protocol):
+    """The counters that the sender keeps up to date."""
+
+    def book(self, kind: Kind) -> Book:
+        """The books of one kind."""
+
+    def add(self, name: Literal["turns", "welcomes"], count: int = 1) -> None:
+        """Raise a counter."""
+
+    def set(self, name: Literal["connected", "last_ack_at_s"], value: float) -> None:
+        """Set a gauge."""
+
+
+class Sender:
+    """Sends one worker's messages over a link; use `open_sender` of zeromq.py or inproc.py.
+
+    Args:
+        link: Connection to the matcher.
+        hello: Who this worker is; a file source (`live=False`) waits where a live one drops.
+        clock: For retries and the time of the last acknowledgement.
+        counters: Where everything is counted.
+        outbox: Most messages of each kind that wait to be sent.
+        outbox_bytes: Most bytes of each kind that wait to be sent.
+        stop: Asked while a full outbox makes the caller wait; True gives up waiting.
+        jpeg_quality: Send crops as JPEG of this quality instead of raw pixels.
+    """
+
+    def __init__(
+        self,
+        link: WorkerLink,
+        hello: Hello,
+        *,
+        clock: Clock,
+        counters: SenderCounters,
+        outbox: int = 500,
+        outbox_bytes: int = 64 * 1024 * 1024,
+        stop: Callable[[], bool] = lambda: False,
+        jpeg_quality: int | None = None,
+    ) -> None:
+        self._link = link
+        self._hello = hello
+        self._clock = clock
+        self._counters = counters
+        self._stop = stop
+        self._jpeg_quality = jpeg_quality
+        self._boxes: dict[Kind, Outbox] = {
+            kind: Outbox(
+                counters.book(kind),
+                max_messages=outbox,
+                max_bytes=outbox_bytes,
+                drops=hello.live,
+            )
+            for kind in KINDS
+        }
+        self._order = 0
+        self._progress: tuple[int, float] | None = None
+        self._up = False
+        self._epoch: int | None = None
+        self._welcomed = False
+        self._awaiting_welcome = False
+        self._retry_at_s = 0.0
+        self._retry_s = _HELLO_RETRY_S
+        self._heard_at_s = clock.monotonic_s()
+        self._goodbye = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def pending(self) -> int:
+        """Messages of all kinds that are neither stored nor dropped."""
+        return sum(box.pending for box in self._boxes.values())
+
+    @property
+    def connected(self) -> bool:
+        """True while a matcher has welcomed this worker."""
+        return self._welcomed
+
+    @property
+    def epoch(self) -> int | None:
+        """Number of the last matcher that said Welcome, or None."""
+        return self._epoch
+
+    def fill(self, kind: Kind) -> float:
+        """How full the outbox of one kind is, in [0, 1]; a measure of pressure."""
+        return min(1.0, self._boxes[kind].fill)
+
+    def send_crop(self, crop: Crop) -> bool:
+        """Count a crop and put it into the outbox.
+
+        Returns:
+            False when it was dropped at once: it breaks a limit, or `stop` ended the waiting.
+        """
+        return self._offer("crop", lambda seq: CropMessage(seq, crop))
+
+    def send_detections(
+        self,
+        *,
+        captured_at_s: Float64Array,
+        track_id: Int64Array,
+        track_started_at_s: Float64Array,
+        boxes_xyxy: Float32Array,
+        confidence: Float32Array,
+    ) -> bool:
+        """Count rows of detections, as in `DetectionsMessage`, and put them into the outbox."""
+        return self._offer(
+            "detections",
+            lambda seq: DetectionsMessage(
+                seq, captured_at_s, track_id, track_started_at_s, boxes_xyxy, confidence
+            ),
+        )
+
+    def send_track(self, track: TrackSummary) -> bool:
+        """Count the end of a track and put it into the outbox; it never overtakes its crops."""
+        return self._offer("track", lambda seq: TrackMessage(seq, track))
+
+    def progress(self, captured_at_s: float) -> None:
+        """Say that nothing captured earlier will follow; sent after all that was made before."""
+        self._progress = (self._order, captured_at_s)
+        self._send_ready()
+
+    def describe(self, *, width: int, height: int, time_source: TimeSource) -> None:
+        """Tell what became known only with the first frame."""
+        self._hello = replace(self._hello, width=width, height=height, time_source=time_source)
+        if self._welcomed:
+            self._link.send(encode(self._hello))
+
+    def pump(self, timeout_s: float = 0.0) -> None:
+        """Send what may be sent and take in what arrived; waits at most `timeout_s` for it."""
+        self._counters.add("turns")
+        self._send_ready()
+        for event in self._link.poll(timeout_s):
+            if event.kind == "up":
+                self._connect()
+            elif event.kind == "down":
+                self._disconnect()
+            else:
+                self._take(event.parts)
+        self._say_hello_again()
+        self._send_ready()
+
+    def drain(self, timeout_s: float, *, stop: Callable[[], bool] = lambda: False) -> bool:
+        """Pump until everything is settled.
+
+        Args:
+            timeout_s: Longest wait; may be infinite at the end of a file.
+            stop: Asked in between; True ends the wait as well.
+
+        Returns:
+            False when something is left.
+        """
+        deadline_s = self._clock.monotonic_s() + timeout_s
+        while self.pending or self._progress is not None:
+            left_s = deadline_s - self._clock.monotonic_s()
+            if left_s <= 0 or stop():
+                return False
+            self.pump(min(_TURN_S, left_s))
+        return True
+
+    def bye(self, reason: Literal["end", "stop", "failed"], timeout_s: float = 1.0) -> bool:
+        """Book what is left as `shutdown` and tell the matcher that nothing more will come.
+
+        Returns:
+            True when the matcher confirmed it.
+        """
+        for box in self._boxes.values():
+            box.give_up("shutdown")
+        self._progress = None
+        produced = [self._boxes[kind].produced for kind in KINDS]
+        parts = encode(Bye(reason, (produced[0], produced[1], produced[2])))
+        deadline_s = self._clock.monotonic_s() + timeout_s
+        told_epoch: int | None = None
+        while not self._goodbye:
+            left_s = deadline_s - self._clock.monotonic_s()
+            if left_s <= 0:
+                return False
+            if not self._welcomed:
+                told_epoch = None
+            elif told_epoch != self._epoch and self._link.send(parts):
+                told_epoch = self._epoch
+            self.pump(min(_TURN_S, left_s))
+        return True
+
+    def close(self) -> None:
+        """Book what is left as `shutdown` and close the connection; safe to call twice."""
+        for box in self._boxes.values():
+            box.give_up("shutdown")
+        self._link.close()
+
+    def _offer(
+        self, kind: Kind, make: Callable[[int], CropMessage | DetectionsMessage | TrackMessage]
+    ) -> bool:
+        """Number, encode and queue one message; the only way into an outbox."""
+        box = self._boxes[kind]
+        seq = box.begin()
+        try:
+            parts = encode(make(seq), jpeg_quality=self._jpeg_quality)
+        except MessageError:
+            box.abandon("rejected")
+            return False
+        if not self._hello.live:
+            while box.full:
+                if self._stop():
+                    box.abandon("shutdown")
+                    return False
+                self.pump(_TURN_S)
+        self._order += 1
+        box.add(seq, self._order, parts)
+        self._send_ready()
+        return True
+
+    def _send_ready(self) -> None:
+        """Send everything that has a credit; tracks and progress wait for what was made before."""
+        if not self._welcomed:
+            return
+        if not (self._flush("crop") and self._flush("detections") and self._flush("track")):
+            return
+        if self._progress is None:
+            return
+        order, captured_at_s = self._progress
+        heads = (box.head_order for box in self._boxes.values())
+        if all(head is None or head > order for head in heads) and self._link.send(
+            encode(Progress(captured_at_s))
+        ):
+            self._progress = None
+
+    def _flush(self, kind: Kind) -> bool:
+        """Send what one outbox may send; False when the link takes no more."""
+        box = self._boxes[kind]
+        while (parts := box.next_parts()) is not None:
+            if kind == "track" and self._overtakes(box):
+                return True
+            if not self._link.send(parts):
+                return False
+            box.mark_sent()
+        return True
+
+    def _overtakes(self, tracks: Outbox) -> bool:
+        """True when a crop or detection made before the next track message is still unsent."""
+        mine = tracks.head_order
+        others = (self._boxes["crop"].head_order, self._boxes["detections"].head_order)
+        return mine is not None and any(head is not None and head < mine for head in others)
+
+    def _connect(self) -> None:
+        """A matcher's socket is there: introduce ourselves."""
+        self._up = True
+        self._close_windows()
+        self._retry_s = _HELLO_RETRY_S
+        self._introduce()
+
+    def _disconnect(self) -> None:
+        """The matcher's socket is gone."""
+        self._up = False
+        self._awaiting_welcome = False
+        self._close_windows()
+
+    def _close_windows(self) -> None:
+        self._welcomed = False
+        self._counters.set("connected", 0)
+        for box in self._boxes.values():
+            box.close_window()
+
+    def _introduce(self) -> None:
+        """Say Hello and expect Welcome."""
+        self._link.send(encode(self._hello))
+        self._awaiting_welcome = True
+        self._retry_at_s = self._clock.monotonic_s() + self._retry_s
+        self._retry_s = min(2 * self._retry_s, _HELLO_RETRY_MAX_S)
+
+    def _say_hello_again(self) -> None:
+        """Repeat Hello when no Welcome came, or when sent messages meet nothing but silence."""
+        now_s = self._clock.monotonic_s()
+        if not self._up or now_s < self._retry_at_s:
+            return
+        unanswered = any(box.in_flight for box in self._boxes.values())
+        if self._awaiting_welcome or (unanswered and now_s - self._heard_at_s > _SILENCE_S):
+            self._introduce()
+
+    def _take(self, parts: tuple[bytes | memoryview, ...]) -> None:
+        """Act on one message of the matcher."""
+        try:
+            message = decode_matcher(parts)
+        except MessageError:
+            return
+        self._heard_at_s = self._clock.monotonic_s()
+        match message:
+            case Welcome():
+                self._accept_welcome(message)
+            case Ack() if message.epoch == self._epoch:
+                self._boxes[message.kind].settle(message.items)
+                self._counters.set("last_ack_at_s", self._clock.now_s())
+            case Goodbye():
+                self._goodbye = True
+            case Who() if not self._awaiting_welcome:
+                self._close_windows()
+                self._retry_s = _HELLO_RETRY_S
+                self._introduce()
+            case _:
+                pass
+
+    def _accept_welcome(self, welcome: Welcome) -> None:
+        """Open the windows; a Welcome that nobody waits for, from the same matcher, is ignored."""
+        if not self._awaiting_welcome and welcome.epoch == self._epoch:
+            return
+        self._epoch = welcome.epoch
+        self._welcomed = True
+        self._awaiting_welcome = False
+        self._retry_s = _HELLO_RETRY_S
+        self._retry_at_s = self._clock.monotonic_s() + _SILENCE_S
+        self._counters.add("welcomes")
+        self._counters.set("connected", 1)
+        for box in self._boxes.values():
+            box.open_window(welcome.window)

@@ -1,0 +1,284 @@
+"""The transport over ZeroMQ: DEALER sockets of camera workers, the ROUTER socket of the matcher."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from streamreid.clock import Clock
+from streamreid.errors import MessageError, TransportError
+from streamreid.messages import KINDS, Hello
+from streamreid.messages.pixels import Part
+from streamreid.transport.endpoint import check_endpoint, prepare_ipc_folder
+from streamreid.transport.keys import CurveClient, CurveServer
+from streamreid.transport.link import Arrival, LinkEvent
+from streamreid.transport.receiver import Receiver, ReceiverCounters
+from streamreid.transport.sender import Sender, SenderCounters
+from streamreid.transport.zap import ZAP_DOMAIN, AllowList
+from streamreid.types import CameraId
+
+_MAX_MESSAGE_BYTES = 1024 * 1024
+_HEARTBEAT_MS = 500
+_HEARTBEAT_TIMEOUT_MS = 1500
+_HANDSHAKE_MS = 10_000
+_SENDER_LINGER_MS = 200
+_CONTROL_MESSAGES = 64
+_ZERO_COPY_BYTES = 64 * 1024
+
+_WORKER_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+_MATCHER_EVENTS = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+
+
+class ZmqWorkerLink:
+    """One DEALER socket with its own context; `IMMEDIATE`, so nothing queues for an absent peer."""
+
+    def __init__(self, endpoint: str, identity: bytes, curve: CurveClient | None) -> None:
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        _set_common_options(self._socket)
+        self._socket.setsockopt(zmq.LINGER, _SENDER_LINGER_MS)
+        self._socket.setsockopt(zmq.ROUTING_ID, identity)
+        self._socket.setsockopt(zmq.IMMEDIATE, 1)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, 50)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        if curve is not None:
+            self._socket.curve_serverkey = curve.server_public
+            self._socket.curve_publickey = curve.keys.public
+            self._socket.curve_secretkey = curve.keys.secret
+        self._monitor = self._socket.get_monitor_socket(_WORKER_EVENTS)
+        self._monitor.setsockopt(zmq.LINGER, 0)
+        self._poller = zmq.Poller()
+        self._poller.register(self._monitor, zmq.POLLIN)
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._socket.connect(endpoint)
+
+    def poll(self, timeout_s: float) -> list[LinkEvent]:
+        """Connection changes first, then messages."""
+        self._poller.poll(max(0, round(timeout_s * 1000)))
+        events = [
+            LinkEvent("up" if event == zmq.EVENT_HANDSHAKE_SUCCEEDED else "down")
+            for event, _ in _monitor_events(self._monitor)
+        ]
+        while (parts := _receive(self._socket)) is not None:
+            events.append(LinkEvent("parts", tuple(parts)))
+        return events
+
+    def send(self, parts: Sequence[Part]) -> bool:
+        """Hand a message to the socket; False without a connection or beyond its bound."""
+        return _send(self._socket, parts)
+
+    def close(self) -> None:
+        """Close; what was just sent has a moment to leave."""
+        if self._context.closed:
+            return
+        self._socket.disable_monitor()
+        self._monitor.close()
+        self._socket.close()
+        self._context.term()
+
+
+class ZmqMatcherLink:
+    """One ROUTER socket, the allow-list of keys, and a watch on refused connections."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        window: int,
+        curve: CurveServer | None,
+        on_refused: Callable[[str], None],
+    ) -> None:
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._on_refused = on_refused
+        self._allow_list: AllowList | None = None
+        self._socket = self._context.socket(zmq.ROUTER)
+        _set_common_options(self._socket)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        # a sound worker never has more under way, so this bounds what a hostile one can pile up
+        self._socket.setsockopt(zmq.RCVHWM, window * len(KINDS) + _CONTROL_MESSAGES)
+        self._monitor = self._socket.get_monitor_socket(_MATCHER_EVENTS)
+        self._monitor.setsockopt(zmq.LINGER, 0)
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._monitor, zmq.POLLIN)
+        try:
+            if curve is not None:
+                self._allow_list = AllowList(self._context, curve.allowed, on_refused)
+                self._poller.register(self._allow_list.socket, zmq.POLLIN)
+                self._socket.curve_server = True
+                self._socket.curve_secretkey = curve.keys.secret
+                self._socket.zap_domain = ZAP_DOMAIN
+            self._socket.bind(endpoint)
+        except zmq.ZMQError as exc:
+            self.close()
+            raise TransportError(
+                f"cannot listen on '{endpoint}': {exc.strerror}; is another matcher running, "
+                "or is the address not one of this machine? Change transport.endpoint"
+            ) from exc
+
+    @property
+    def endpoint(self) -> str:
+        """The address that was bound, with the port that the system chose."""
+        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def poll(self, timeout_s: float, limit: int) -> list[Arrival]:
+        """Wait for messages; questions about keys are answered meanwhile."""
+        self._poller.poll(max(0, round(timeout_s * 1000)))
+        if self._allow_list is not None:
+            self._allow_list.answer()
+        for event, value in _monitor_events(self._monitor):
+            if event != zmq.EVENT_HANDSHAKE_FAILED_AUTH:  # the allow-list has told that one
+                self._on_refused(f"handshake failed ({value})")
+        arrivals: list[Arrival] = []
+        while len(arrivals) < limit and (parts := _receive(self._socket)) is not None:
+            arrivals.append(Arrival(bytes(parts[0]), tuple(parts[1:])))
+        return arrivals
+
+    def send(self, peer: bytes, parts: Sequence[Part]) -> bool:
+        """Hand a message to the socket; False when the peer is gone or reads nothing."""
+        return _send(self._socket, (peer, *parts))
+
+    def close(self) -> None:
+        """Close everything; safe to call twice."""
+        if self._context.closed:
+            return
+        self._socket.disable_monitor()
+        self._monitor.close()
+        self._socket.close()
+        if self._allow_list is not None:
+            self._allow_list.close()
+        self._context.term()
+
+
+def open_sender(
+    endpoint: str,
+    hello: Hello,
+    *,
+    clock: Clock,
+    counters: SenderCounters,
+    outbox: int = 500,
+    outbox_bytes: int = 64 * 1024 * 1024,
+    stop: Callable[[], bool] = lambda: False,
+    curve: CurveClient | None = None,
+    jpeg_quality: int | None = None,
+) -> Sender:
+    """Connect a camera worker to the matcher; it need not be there yet.
+
+    Args:
+        endpoint: `ipc://PATH` or `tcp://HOST:PORT`.
+        hello: Who the worker is; `live=False` makes a full outbox wait instead of drop.
+        clock: For retries.
+        counters: Where everything is counted.
+        outbox: Most messages of each kind that wait to be sent.
+        outbox_bytes: Most bytes of each kind that wait to be sent.
+        stop: Asked while a full outbox makes the caller wait; True gives up waiting.
+        curve: Keys; needed off loopback.
+        jpeg_quality: Send crops as JPEG of this quality instead of raw pixels.
+
+    Raises:
+        TransportError: The endpoint cannot be used.
+    """
+    check_endpoint(endpoint, encrypted=curve is not None)
+    identity = f"{hello.camera_id}.{hello.incarnation}".encode("ascii")
+    return Sender(
+        ZmqWorkerLink(endpoint, identity, curve),
+        hello,
+        clock=clock,
+        counters=counters,
+        outbox=outbox,
+        outbox_bytes=outbox_bytes,
+        stop=stop,
+        jpeg_quality=jpeg_quality,
+    )
+
+
+def open_receiver(
+    endpoint: str,
+    *,
+    epoch: int,
+    counters: ReceiverCounters,
+    window: int = 64,
+    curve: CurveServer | None = None,
+    on_rejected: Callable[[MessageError], None] = lambda _: None,
+    on_refused: Callable[[str], None] = lambda _: None,
+    knows: Callable[[CameraId], bool] = lambda _: True,
+) -> Receiver:
+    """Listen for camera workers.
+
+    Args:
+        endpoint: `ipc://PATH` or `tcp://HOST:PORT`.
+        epoch: Number of this matcher process; new after every start.
+        counters: Where everything is counted.
+        window: Messages of each kind that a worker may have unacknowledged.
+        curve: Keys and allow-list; needed off loopback.
+        on_rejected: Told about every message that cannot be read.
+        on_refused: Told about every connection that was refused, without key material.
+        knows: Whether a camera of this name may say Hello.
+
+    Raises:
+        TransportError: The endpoint cannot be used, or others may enter the socket folder.
+    """
+    check_endpoint(endpoint, encrypted=curve is not None)
+    prepare_ipc_folder(endpoint)
+
+    def refused(reason: str) -> None:
+        counters.add("peers_refused")
+        on_refused(reason)
+
+    link = ZmqMatcherLink(endpoint, window=window, curve=curve, on_refused=refused)
+    return Receiver(
+        link,
+        epoch=epoch,
+        window=window,
+        counters=counters,
+        on_rejected=on_rejected,
+        knows=knows,
+    )
+
+
+def _set_common_options(socket: "zmq.Socket[Any]") -> None:
+    """Limits and heartbeats that both ends share."""
+    socket.setsockopt(zmq.MAXMSGSIZE, _MAX_MESSAGE_BYTES)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TTL, _HEARTBEAT_TIMEOUT_MS + _HEARTBEAT_MS)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
+    socket.setsockopt(zmq.IPV6, 1)
+
+
+def _receive(socket: "zmq.Socket[Any]") -> list[Part] | None:
+    """Parts of the next message that waits, or None."""
+    try:
+        frames = socket.recv_multipart(zmq.NOBLOCK, copy=False)
+    except zmq.Again:
+        return None
+    return [frame.buffer if len(frame) >= _ZERO_COPY_BYTES else frame.bytes for frame in frames]
+
+
+def _send(socket: "zmq.Socket[Any]", parts: Sequence[Part]) -> bool:
+    """Send without waiting; False when the socket cannot take the message."""
+    try:
+        socket.send_multipart(parts, zmq.NOBLOCK)
+    except zmq.Again:
+        return False
+    except zmq.ZMQError as exc:
+        if exc.errno == zmq.EHOSTUNREACH:
+            return False
+        raise
+    return True
+
+
+def _monitor_events(monitor: "zmq.Socket[Any]") -> list[tuple[int, int]]:
+    """Events and their values that wait on a monitor socket."""
+    events = []
+    while monitor.poll(0, zmq.POLLIN):
+        message = parse_monitor_message(monitor.recv_multipart())
+        events.append((int(message["event"]), int(message["value"])))
+    return events
