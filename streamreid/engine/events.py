@@ -3,7 +3,22 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from streamreid.association.ledger import Decision, IdentityUpdate
 from streamreid.types import CameraId, CropKey, IdentityId, TimeSource, TrackKey
+
+__all__ = [
+    "CropAdded",
+    "Decision",
+    "Event",
+    "IdentityUpdate",
+    "OperatorCommand",
+    "Outcome",
+    "RestoredState",
+    "RestoredTrack",
+    "TrackClosed",
+    "TrackSeen",
+    "TransitionUpdate",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +73,8 @@ class OperatorCommand:
         verb: What to do.
         identity_id: The identity it is about.
         other_identity_id: Second identity of `merge` and `reject` (these two are not one person).
-        tracks: Tracks to move out of the identity (`split`) or to fix in it (`confirm`; empty = all).
+        tracks: Tracks to move out of the identity (`split`) or to fix in it (`confirm`; empty =
+            all).
         actor: Who asked, for the ledger.
     """
 
@@ -70,60 +86,6 @@ class OperatorCommand:
 
 
 Event = CropAdded | TrackSeen | TrackClosed | OperatorCommand
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One row of the append-only ledger: which identity a track has from now on, and why.
-
-    Attributes:
-        track: Row id of the track.
-        revision: Counts the decisions about this track from 0; (track, revision) is unique.
-        decided_at_s: Event time at which it was decided, epoch seconds.
-        identity_id: The identity the track belongs to.
-        probability: Probability in [0, 1] of the link, or of being new when `reason` is `new`.
-        appearance: QAConv probability of the link in [0, 1]; None when there was no candidate.
-        cooccurrence: TLift weight in (0, 1]; None without evidence.
-        transition: Transition-time likelihood ratio; None without evidence.
-        runner_up_identity_id: Second best identity, if any.
-        runner_up_probability: Its probability.
-        reason: `new`, `matched`, `revised`, `merged`, `split`, `confirmed`, `rejected`, `undone`.
-        actor: `engine` or the operator's name.
-        final: True when only an operator can change it.
-    """
-
-    track: TrackKey
-    revision: int
-    decided_at_s: float
-    identity_id: IdentityId
-    probability: float
-    appearance: float | None
-    cooccurrence: float | None
-    transition: float | None
-    runner_up_identity_id: IdentityId | None
-    runner_up_probability: float | None
-    reason: str
-    actor: str = "engine"
-    final: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class IdentityUpdate:
-    """An identity was created or changed; written to the table `identities`.
-
-    Attributes:
-        identity_id: Never reused.
-        status: `provisional`, `confirmed` or `merged`.
-        created_at_s: Event time of creation, epoch seconds.
-        last_seen_at_s: Latest detection of any of its tracks, epoch seconds.
-        merged_into: The identity it became part of when `status` is `merged`.
-    """
-
-    identity_id: IdentityId
-    status: Literal["provisional", "confirmed", "merged"]
-    created_at_s: float
-    last_seen_at_s: float
-    merged_into: IdentityId | None = None
 
 
 @dataclass(frozen=True, slots=True)

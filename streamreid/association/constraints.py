@@ -1,0 +1,101 @@
+"""What the physical world forbids: one person is never in two places at once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from streamreid.types import CameraId, IdentityId, TrackKey
+
+BoolArray = npt.NDArray[np.bool_]
+CameraPair = tuple[CameraId, CameraId]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """When and where a track was seen.
+
+    Attributes:
+        track: Row id of the track.
+        camera_id: Its camera.
+        started_at_s: First detection, epoch seconds.
+        ended_at_s: Latest detection so far, epoch seconds.
+    """
+
+    track: TrackKey
+    camera_id: CameraId
+    started_at_s: float
+    ended_at_s: float
+
+
+def pair_of(first: CameraId, second: CameraId) -> CameraPair:
+    """A camera pair without direction."""
+    return (first, second) if first <= second else (second, first)
+
+
+def overlap(first: Span, second: Span) -> bool:
+    """Whether two tracks were there at the same time; instants that touch count."""
+    return first.started_at_s <= second.ended_at_s and second.started_at_s <= first.ended_at_s
+
+
+def conflicts(first: Span, second: Span, disjoint: Iterable[CameraPair] = ()) -> bool:
+    """Whether two tracks must be two people.
+
+    Args:
+        first: One track.
+        second: Another track.
+        disjoint: Camera pairs, ordered by `pair_of`, that cannot see one person at once.
+    """
+    if first.track == second.track or not overlap(first, second):
+        return False
+    if first.camera_id == second.camera_id:
+        return True
+    return pair_of(first.camera_id, second.camera_id) in set(disjoint)
+
+
+def conflict_matrix(spans: list[Span], disjoint: frozenset[CameraPair]) -> BoolArray:
+    """Which of these tracks must be two people, shape `(N, N)`, symmetric, False on the diagonal.
+
+    Args:
+        spans: The tracks.
+        disjoint: Camera pairs, ordered by `pair_of`, that cannot see one person at once.
+    """
+    start = np.array([span.started_at_s for span in spans])
+    end = np.array([span.ended_at_s for span in spans])
+    names = sorted({span.camera_id for span in spans})
+    number = {name: index for index, name in enumerate(names)}
+    camera = np.array([number[span.camera_id] for span in spans], dtype=np.int64)
+    exclusive = np.eye(len(names), dtype=np.bool_)
+    for first, second in disjoint:
+        if first in number and second in number:
+            exclusive[number[first], number[second]] = True
+            exclusive[number[second], number[first]] = True
+    at_once = (start[:, None] <= end[None, :]) & (start[None, :] <= end[:, None])
+    result: BoolArray = at_once & exclusive[camera[:, None], camera[None, :]]
+    np.fill_diagonal(result, False)
+    return result
+
+
+def violations(
+    spans: Iterable[tuple[IdentityId, Span]], disjoint: frozenset[CameraPair] = frozenset()
+) -> list[tuple[Span, Span]]:
+    """Every pair of tracks of one identity that was in two places at once.
+
+    Args:
+        spans: Identity and span of every track.
+        disjoint: Camera pairs, ordered by `pair_of`, that cannot see one person at once.
+    """
+    groups: dict[IdentityId, list[Span]] = {}
+    for identity_id, span in spans:
+        groups.setdefault(identity_id, []).append(span)
+    found = []
+    for group in groups.values():
+        ordered = sorted(group, key=lambda span: (span.started_at_s, span.track))
+        for index, first in enumerate(ordered):
+            for second in ordered[index + 1 :]:
+                if second.started_at_s > first.ended_at_s:
+                    break
+                if conflicts(first, second, disjoint):
+                    found.append((first, second))
+    return found

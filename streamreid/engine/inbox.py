@@ -1,0 +1,49 @@
+"""Puts events into the order of their own time, whatever order they arrive in."""
+
+import heapq
+import math
+
+from streamreid.engine.events import CropAdded, TrackClosed, TrackSeen
+
+TrackEvent = CropAdded | TrackSeen | TrackClosed
+_KIND = {TrackSeen: 0, CropAdded: 1, TrackClosed: 2}
+
+
+def event_time_s(event: TrackEvent) -> float:
+    """When the thing that an event reports happened, epoch seconds."""
+    if isinstance(event, CropAdded):
+        return event.captured_at_s
+    if isinstance(event, TrackSeen):
+        return event.seen_at_s
+    return event.ended_at_s
+
+
+def _order(event: TrackEvent) -> tuple[float, str, int, int, int]:
+    entry = int(event.entry_id) if isinstance(event, CropAdded) else 0
+    return (event_time_s(event), event.camera_id, _KIND[type(event)], int(event.track), entry)
+
+
+class Inbox:
+    """A heap of events by their own time, camera, kind, track and crop; arrival plays no part."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[tuple[float, str, int, int, int], int, TrackEvent]] = []
+        self._count = 0
+
+    def push(self, event: TrackEvent) -> None:
+        """Add an event."""
+        self._count += 1
+        heapq.heappush(self._heap, (_order(event), self._count, event))
+
+    def pop_before(self, time_s: float) -> TrackEvent | None:
+        """The earliest event before `time_s`, or None."""
+        if self._heap and self._heap[0][0][0] < time_s:
+            return heapq.heappop(self._heap)[2]
+        return None
+
+    def earliest_s(self) -> float:
+        """Time of the earliest event; infinity when there is none."""
+        return self._heap[0][0][0] if self._heap else math.inf
+
+    def __len__(self) -> int:
+        return len(self._heap)

@@ -1,0 +1,71 @@
+"""The sparse table of exact scores between tracks, filled from the scorer track by track."""
+
+import math
+from collections.abc import Mapping
+
+from streamreid.association.calibration import sigmoid
+from streamreid.engine.settings import EngineSettings
+from streamreid.engine.tracks import Track
+from streamreid.gallery.scorer import Scorer
+from streamreid.types import TrackKey
+
+
+class PairScores:
+    """Calibrated appearance logits of the pairs of tracks that were worth comparing; symmetric."""
+
+    def __init__(self, scorer: Scorer, settings: EngineSettings) -> None:
+        self._scorer = scorer
+        self._settings = settings
+        self._logits: dict[TrackKey, dict[TrackKey, float]] = {}
+
+    def neighbours(self, track: TrackKey) -> Mapping[TrackKey, float]:
+        """Appearance logit with every track it was compared with."""
+        return self._logits.get(track, {})
+
+    def logit(self, first: TrackKey, second: TrackKey) -> float | None:
+        """Appearance logit of a pair; None when it was never compared."""
+        return self._logits.get(first, {}).get(second)
+
+    def probability(self, first: TrackKey, second: TrackKey) -> float | None:
+        """Calibrated appearance probability of a pair; None when it was never compared."""
+        found = self.logit(first, second)
+        return None if found is None else sigmoid(found)
+
+    def compare(self, track: Track, rivals: list[Track]) -> None:
+        """Score a track's best crops against those of other tracks and keep the results.
+
+        Args:
+            track: The track to score.
+            rivals: Whom to compare it with; those without live crops are skipped.
+        """
+        settings = self._settings
+        query = track.best(settings.crops_per_track)
+        rivals = [rival for rival in rivals if rival.entries]
+        if not query or not rivals:
+            return
+        groups = [rival.best(settings.crops_per_track) for rival in rivals]
+        scores = self._scorer.score(query, groups).score
+        for rival, score in zip(rivals, scores, strict=True):
+            value = float(score)
+            if math.isnan(value):
+                continue
+            logit = settings.calibration_slope * value + settings.calibration_offset
+            self._logits.setdefault(track.key, {})[rival.key] = logit
+            self._logits.setdefault(rival.key, {})[track.key] = logit
+
+    def drop_pair(self, first: TrackKey, second: TrackKey) -> None:
+        """Forget one pair."""
+        for one, other in ((first, second), (second, first)):
+            row = self._logits.get(one)
+            if row is not None:
+                row.pop(other, None)
+                if not row:
+                    del self._logits[one]
+
+    def forget(self, track: TrackKey) -> None:
+        """Forget every pair of a track."""
+        for other in tuple(self._logits.get(track, {})):
+            self.drop_pair(track, other)
+
+    def __len__(self) -> int:
+        return sum(len(row) for row in self._logits.values()) // 2

@@ -1,0 +1,297 @@
+"""One point of the decision grid: score what is new, group what waits, write what changed."""
+
+import math
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from streamreid.association.assignment import Problem, associate, link_values
+from streamreid.association.calibration import logit, sigmoid, threshold_for
+from streamreid.association.constraints import conflict_matrix, conflicts
+from streamreid.association.ledger import Ledger, Numbers
+from streamreid.engine.labels import choose_labels
+from streamreid.engine.pairs import PairScores
+from streamreid.engine.settings import EngineSettings
+from streamreid.engine.tracks import Track
+from streamreid.gallery.scorer import Scorer
+from streamreid.types import Float64Array, IdentityId, Int64Array, TrackKey
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grouping:
+    """Result of one association.
+
+    Attributes:
+        nodes: The tracks, waiting ones and those of identities they may join.
+        waiting: Which of them may still change, indices into `nodes`.
+        member: Group of every node, shape `(N,)`.
+        value: Linkage value of every node with every group, shape `(N, G)`.
+        columns: Group number of every column of `value`.
+    """
+
+    nodes: list[Track]
+    waiting: list[int]
+    member: Int64Array
+    value: Float64Array
+    columns: Int64Array
+
+
+class Resolver:
+    """Turns the tracks and their pair scores into ledger rows, one grid point after the other."""
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        tracks: dict[TrackKey, Track],
+        pairs: PairScores,
+        ledger: Ledger,
+        settings: EngineSettings,
+    ) -> None:
+        self._scorer = scorer
+        self._tracks = tracks
+        self._pairs = pairs
+        self.ledger = ledger
+        self._settings = settings
+        self._waiting: dict[TrackKey, Track] = {}
+        self.forgotten_before_s = -math.inf
+        self.violations = 0
+        self._threshold = (
+            logit(threshold_for(settings.false_merge_rate, settings.thresholds))
+            - settings.link_offset
+        ) / settings.link_slope
+
+    def add(self, track: Track) -> None:
+        """A track began; it waits for a final decision."""
+        self._waiting[track.key] = track
+
+    def waiting(self) -> list[Track]:
+        """Tracks without a final decision, in order of their start."""
+        return sorted(self._waiting.values(), key=lambda track: (track.started_at_s, track.key))
+
+    def due_s(self, track: Track) -> float:
+        """Event time at which a track's decision becomes final; infinity while it is open."""
+        if not track.ended:
+            return math.inf
+        return track.seen_at_s + self._settings.lag_s - self._settings.delivery_s
+
+    def earliest_due_s(self) -> float:
+        """The next of these times."""
+        return min((self.due_s(track) for track in self._waiting.values()), default=math.inf)
+
+    def resolve(self, at_s: float) -> None:
+        """Decide about every waiting track that began before `at_s`.
+
+        Args:
+            at_s: Event time of the grid point, epoch seconds.
+        """
+        waiting = [track for track in self.waiting() if track.started_at_s < at_s]
+        for track in waiting:
+            if track.needs_scoring(self._settings.crops_per_track):
+                self.score(track)
+        scored = [track for track in waiting if track.scored_count]
+        if scored:
+            self._write(self._group(scored), at_s)
+        for track in waiting:
+            if self.due_s(track) < at_s:
+                self._settle(track)
+        self._prune(at_s)
+
+    def score(self, track: Track) -> None:
+        """Compare a track with the tracks its shortlist names and the identities they belong to."""
+        settings = self._settings
+        query = track.best(settings.crops_per_track)
+        found = self._scorer.candidates(query, settings.shortlist, exclude_tracks=(track.key,))
+        keys: dict[TrackKey, None] = dict.fromkeys(self._pairs.neighbours(track.key))
+        for number in found.tracks:
+            key = TrackKey(int(number))
+            if len(keys) >= settings.max_candidates:
+                break
+            for member in (key, *self._same_identity(key)):
+                keys[member] = None
+        rivals = [self._tracks[key] for key in keys if key in self._tracks and key != track.key]
+        self._pairs.compare(track, rivals)
+        track.scored_with = query
+        track.scored_count = len(track.entries)
+
+    def _same_identity(self, key: TrackKey) -> list[TrackKey]:
+        """The latest final tracks of the identity that a final track belongs to."""
+        holding = self.ledger.holding(key)
+        if holding is None or not holding.final:
+            return []
+        tracks = [self._tracks[other] for other in self.ledger.tracks_of(holding.identity_id)]
+        latest = sorted(
+            (track for track in tracks if track.final), key=lambda track: -track.seen_at_s
+        )
+        return [track.key for track in latest[: self._settings.identity_tracks]]
+
+    def _group(self, waiting: list[Track]) -> Grouping:
+        rivals: dict[TrackKey, None] = {}
+        for track in waiting:
+            for key in self._pairs.neighbours(track.key):
+                other = self._tracks[key]
+                if other.final:
+                    rivals[key] = None
+        nodes = [self._tracks[key] for key in rivals] + waiting
+        nodes.sort(key=lambda track: (track.started_at_s, track.key))
+        index = {track.key: number for number, track in enumerate(nodes)}
+        anchor = np.full(len(nodes), -1, dtype=np.int64)
+        for number, track in enumerate(nodes):
+            if track.final:
+                anchor[number] = self._identity(track.key)
+        problem = Problem(
+            log_odds=self._log_odds(waiting, index),
+            anchor=anchor,
+            conflict=conflict_matrix([track.span() for track in nodes], self._settings.disjoint),
+        )
+        self._forbid_unseen(problem, nodes, waiting, index)
+        linkage = self._settings.linkage
+        member = associate(problem, threshold=self._threshold, linkage=linkage)
+        value, columns = link_values(problem, member, linkage)
+        return Grouping(nodes, [index[track.key] for track in waiting], member, value, columns)
+
+    def _log_odds(self, waiting: list[Track], index: dict[TrackKey, int]) -> Float64Array:
+        table = np.full((len(index), len(index)), np.nan)
+        for track in waiting:
+            row = self._pairs.neighbours(track.key)
+            here = index[track.key]
+            for key, value in row.items():
+                there = index.get(key)
+                if there is not None:
+                    table[here, there] = table[there, here] = self._settings.decision.log_odds(
+                        value, None, None
+                    )
+        return table
+
+    def _forbid_unseen(
+        self,
+        problem: Problem,
+        nodes: list[Track],
+        waiting: list[Track],
+        index: dict[TrackKey, int],
+    ) -> None:
+        """Carry over conflicts with tracks of an identity that are not nodes themselves."""
+        since_s = waiting[0].started_at_s
+        for number, node in enumerate(nodes):
+            if not node.final:
+                continue
+            unseen = [
+                self._tracks[key]
+                for key in self.ledger.tracks_of(self._identity(node.key))
+                if key not in index and self._tracks[key].seen_at_s >= since_s
+            ]
+            if not unseen:
+                continue
+            group = [*unseen, *waiting]
+            matrix = conflict_matrix([track.span() for track in group], self._settings.disjoint)
+            blocked = matrix[: len(unseen), len(unseen) :].any(axis=0)
+            columns = [index[track.key] for track in waiting]
+            problem.conflict[number, columns] |= blocked
+            problem.conflict[columns, number] |= blocked
+
+    def _write(self, grouping: Grouping, at_s: float) -> None:
+        labels = choose_labels(
+            [track.key for track in grouping.nodes], grouping.member, self.ledger, at_s
+        )
+        first: dict[int, int] = {}
+        for number, group in enumerate(grouping.member.tolist()):
+            first.setdefault(group, number)
+        for number in grouping.waiting:
+            track = grouping.nodes[number]
+            identity_id = labels[int(grouping.member[number])]
+            founder = first[int(grouping.member[number])] == number
+            numbers = self._numbers(grouping, number, labels, founder)
+            before = self.ledger.holding(track.key)
+            reason = "new" if founder else "matched"
+            if before is not None and before.identity_id != identity_id:
+                reason = "revised"
+            self.ledger.assign(
+                track.key,
+                identity_id,
+                numbers,
+                at_s=at_s,
+                seen_at_s=track.seen_at_s,
+                reason=reason,
+                final=self.due_s(track) < at_s,
+            )
+
+    def _numbers(
+        self, grouping: Grouping, number: int, labels: dict[int, IdentityId], founder: bool
+    ) -> Numbers:
+        """The figures behind the decision about one node."""
+        track = grouping.nodes[number]
+        own = int(np.flatnonzero(grouping.columns == grouping.member[number])[0])
+        chance = [self._chance(float(value)) for value in grouping.value[number]]
+        others = [column for column in range(len(chance)) if column != own and chance[column] > 0]
+        runner_up = max(others, key=lambda column: (chance[column], -column), default=None)
+        best = self._best_pair(grouping, number)
+        probability = chance[own]
+        if founder:
+            probability = 1.0 - (chance[runner_up] if runner_up is not None else 0.0)
+        return Numbers(
+            probability=probability,
+            appearance=None if best is None else self._pairs.probability(track.key, best),
+            runner_up_identity_id=(
+                None if runner_up is None else labels[int(grouping.columns[runner_up])]
+            ),
+            runner_up_probability=None if runner_up is None else chance[runner_up],
+        )
+
+    def _best_pair(self, grouping: Grouping, number: int) -> TrackKey | None:
+        """The track of the chosen identity that looks most like this one."""
+        row = self._pairs.neighbours(grouping.nodes[number].key)
+        group = grouping.member[number]
+        keys = [
+            track.key
+            for other, track in enumerate(grouping.nodes)
+            if other != number and grouping.member[other] == group and track.key in row
+        ]
+        return max(keys, key=lambda key: (row[key], -key), default=None)
+
+    def _chance(self, value: float) -> float:
+        """Probability of a link from its linkage value."""
+        if value == -math.inf:
+            return 0.0
+        return sigmoid(self._settings.link_slope * value + self._settings.link_offset)
+
+    def is_in_two_places(self, track: Track) -> bool:
+        """Whether a track's identity holds another track that it now overlaps with."""
+        holding = self.ledger.holding(track.key)
+        if holding is None:
+            return False
+        span = track.span()
+        return any(
+            conflicts(span, self._tracks[key].span(), self._settings.disjoint)
+            for key in self.ledger.tracks_of(holding.identity_id)
+        )
+
+    def _identity(self, track: TrackKey) -> IdentityId:
+        holding = self.ledger.holding(track)
+        if holding is None:
+            raise KeyError(f"track {track} is final but holds no identity")
+        return holding.identity_id
+
+    def _settle(self, track: Track) -> None:
+        """The decision about a track is final: nothing but constraints and links to it remain."""
+        del self._waiting[track.key]
+        if self.ledger.holding(track.key) is None:
+            del self._tracks[track.key]
+            return
+        track.final = True
+        self.violations += self.is_in_two_places(track)
+        for other in tuple(self._pairs.neighbours(track.key)):
+            if self._tracks[other].final:
+                self._pairs.drop_pair(track.key, other)
+
+    def _prune(self, at_s: float) -> None:
+        """Forget final tracks too old to be linked to that overlap with nothing that waits."""
+        earliest = min((track.started_at_s for track in self._waiting.values()), default=at_s)
+        before_s = min(at_s - self._settings.max_age_s, earliest)
+        self.forgotten_before_s = max(self.forgotten_before_s, before_s)
+        # Insertion order follows time closely, so only the head of the dictionary is looked at.
+        for key in tuple(islice(self._tracks, 16)):
+            track = self._tracks[key]
+            if track.final and track.ended and track.seen_at_s < before_s:
+                self._pairs.forget(key)
+                self.ledger.forget(key)
+                del self._tracks[key]

@@ -1,0 +1,61 @@
+"""What the engine remembers about the tracks that may still change or be linked to."""
+
+from dataclasses import dataclass, field
+
+from streamreid.association.constraints import Span
+from streamreid.types import CameraId, CropKey, TimeSource, TrackKey
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One crop of a track in the gallery: id, capture time (epoch seconds), quality in [0, 1]."""
+
+    entry_id: CropKey
+    captured_at_s: float
+    quality: float
+
+
+@dataclass(slots=True)
+class Track:
+    """One track: its span, its crops, and how far it has got on the way to a final decision.
+
+    Attributes:
+        key: Row id.
+        camera_id: Its camera.
+        started_at_s: First detection, epoch seconds.
+        seen_at_s: Latest detection, epoch seconds.
+        ended: Whether it was closed.
+        final: Whether only an operator can change its identity.
+        time_source: Where the camera's times come from.
+        entries: Its crops, by id.
+        scored_with: The crops it was last scored with.
+        scored_count: How many crops it had then.
+        listed: Whether it takes part in co-occurrence.
+    """
+
+    key: TrackKey
+    camera_id: CameraId
+    started_at_s: float
+    seen_at_s: float
+    ended: bool = False
+    final: bool = False
+    time_source: TimeSource = "file"
+    entries: dict[CropKey, Entry] = field(default_factory=dict)
+    scored_with: tuple[CropKey, ...] = ()
+    scored_count: int = 0
+    listed: bool = False
+
+    def span(self) -> Span:
+        """Where and when it was seen so far."""
+        return Span(self.key, self.camera_id, self.started_at_s, self.seen_at_s)
+
+    def best(self, count: int) -> tuple[CropKey, ...]:
+        """Ids of its best crops by quality, at most `count`, in order of id."""
+        ranked = sorted(self.entries.values(), key=lambda entry: (-entry.quality, entry.entry_id))
+        return tuple(sorted(entry.entry_id for entry in ranked[:count]))
+
+    def needs_scoring(self, count: int) -> bool:
+        """Whether it changed enough: at first, when its crops doubled, and at the end."""
+        if not self.entries or self.best(count) == self.scored_with:
+            return False
+        return self.ended or self.scored_count == 0 or len(self.entries) >= 2 * self.scored_count

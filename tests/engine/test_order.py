@@ -1,0 +1,182 @@
+"""Whatever order events arrive in, within the lag the same people come out."""
+
+import random
+
+import numpy as np
+import pytest
+
+from streamreid.association.constraints import Span, violations
+from streamreid.association.ledger import Decision, replay
+from streamreid.engine.engine import Engine
+from streamreid.engine.events import (
+    CropAdded,
+    IdentityUpdate,
+    RestoredState,
+    RestoredTrack,
+)
+from streamreid.engine.inbox import TrackEvent, event_time_s
+from streamreid.engine.settings import EngineSettings
+from streamreid.types import CameraId, IdentityId, TrackKey
+from tests.engine.planted import PlantedScorer, Scene, Walk
+
+DELIVERY_S = 6.0
+SETTINGS = EngineSettings(false_merge_rate=0.05, lag_s=15.0, delivery_s=DELIVERY_S)
+CAMERAS = ("door", "hall", "yard")
+
+
+def random_scene(seed: int, people: int = 6, visits: int = 4) -> Scene:
+    rng = np.random.default_rng(seed)
+    walks = []
+    for person in range(people):
+        time_s = float(rng.uniform(0, 60))
+        for _ in range(visits):
+            length_s = float(rng.uniform(1, 8))
+            camera = CAMERAS[int(rng.integers(3))]
+            walks.append(
+                Walk(
+                    len(walks) + 1,
+                    person,
+                    camera,
+                    time_s,
+                    time_s + length_s,
+                    int(rng.integers(1, 4)),
+                )
+            )
+            time_s += length_s + float(rng.uniform(1, 30))
+    return Scene(walks, noise=0.09, seed=seed)
+
+
+class Store:
+    """The rows that a restart finds, kept as the real store keeps them."""
+
+    def __init__(self) -> None:
+        self.events: dict[object, TrackEvent] = {}
+        self.rows: list[Decision] = []
+        self.identities: dict[IdentityId, IdentityUpdate] = {}
+
+    def restored(self) -> RestoredState:
+        held = replay(self.rows)
+        tracks: dict[TrackKey, RestoredTrack] = {}
+        for key in sorted({event.track for event in self.events.values()}):
+            mine = [event for event in self.events.values() if event.track == key]
+            crops = sorted(
+                (event for event in mine if isinstance(event, CropAdded)),
+                key=lambda event: event.entry_id,
+            )
+            now = held.get(key)
+            tracks[key] = RestoredTrack(
+                track=key,
+                camera_id=mine[0].camera_id,
+                started_at_s=mine[0].track_started_at_s
+                if isinstance(mine[0], CropAdded)
+                else mine[0].started_at_s,
+                seen_at_s=max(event_time_s(event) for event in mine),
+                ended=any(type(event).__name__ == "TrackClosed" for event in mine),
+                entry_ids=tuple(event.entry_id for event in crops),
+                entry_times_s=tuple(event.captured_at_s for event in crops),
+                entry_qualities=tuple(event.quality for event in crops),
+                identity_id=now.identity_id if now else None,
+                revision=now.revision if now else -1,
+                final=now.final if now else False,
+            )
+        next_id = max((int(key) for key in self.identities), default=0) + 1
+        return RestoredState(
+            tuple(tracks.values()), tuple(self.identities.values()), tuple(self.rows), (), next_id
+        )
+
+
+def deliver(
+    scene: Scene, seed: int | None, restarts: int = 0
+) -> tuple[list[Decision], dict[IdentityId, IdentityUpdate]]:
+    """Send a scene's events in a random order, some twice, with restarts in between."""
+    rng = random.Random(seed)  # noqa: S311 - a test needs a seed, not secrecy
+    arrivals = []
+    for walk in scene.walks:
+        for event in scene.events(walk):
+            delay_s = 0.0 if seed is None else rng.uniform(0, DELIVERY_S * 0.99)
+            arrivals.append((event_time_s(event) + delay_s, len(arrivals), event))
+            if seed is not None and rng.random() < 0.2:
+                again_s = event_time_s(event) + rng.uniform(0, 40.0)
+                arrivals.append((again_s, len(arrivals), event))
+    arrivals.sort(key=lambda arrival: arrival[:2])
+    stops = set(rng.sample(range(len(arrivals)), restarts))
+    store, scorer = Store(), scene.scorer()
+    engine = Engine(scorer, settings=SETTINGS)
+    for number, (now_s, _, event) in enumerate(arrivals):
+        if number in stops:
+            engine, scorer = restart(scene, store)
+        if isinstance(event, CropAdded):
+            scorer.insert([scene.entries(event)])
+        store.events.setdefault(event, event)
+        keep(store, engine.observe(event, now_s))
+    keep(store, engine.close(arrivals[-1][0]))
+    assert engine.violations == 0
+    return store.rows, store.identities
+
+
+def restart(scene: Scene, store: Store) -> tuple[Engine, PlantedScorer]:
+    scorer = scene.scorer()
+    for event in store.events.values():
+        if isinstance(event, CropAdded):
+            scorer.insert([scene.entries(event)])
+    engine = Engine(scorer, settings=SETTINGS)
+    engine.restore(store.restored())
+    return engine, scorer
+
+
+def keep(store: Store, outcome: object) -> None:
+    store.rows.extend(outcome.decisions)  # type: ignore[attr-defined]
+    for update in outcome.identities:  # type: ignore[attr-defined]
+        store.identities[update.identity_id] = update
+
+
+def partition(rows: list[Decision]) -> set[frozenset[int]]:
+    groups: dict[int, set[int]] = {}
+    for track, held in replay(rows).items():
+        groups.setdefault(int(held.identity_id), set()).add(int(track))
+    return {frozenset(group) for group in groups.values()}
+
+
+@pytest.mark.parametrize("scene_seed", range(6))
+def test_arrival_order_within_the_lag_changes_nothing(scene_seed: int) -> None:
+    scene = random_scene(scene_seed)
+    expected = partition(deliver(scene, None)[0])
+    for order_seed in range(12):
+        assert partition(deliver(scene, order_seed)[0]) == expected
+
+
+@pytest.mark.parametrize("scene_seed", range(4))
+def test_restarts_change_nothing(scene_seed: int) -> None:
+    scene = random_scene(scene_seed)
+    expected = partition(deliver(scene, None)[0])
+    for order_seed in range(8):
+        rows, _ = deliver(scene, order_seed, restarts=3)
+        assert partition(rows) == expected
+
+
+@pytest.mark.parametrize("scene_seed", range(3))
+def test_the_ledger_is_whole(scene_seed: int) -> None:
+    """Revisions count up, every row names a known identity, ids are made once and in order."""
+    scene = random_scene(scene_seed)
+    rows, identities = deliver(scene, scene_seed, restarts=2)
+    state = replay(rows)
+    assert set(state) == {TrackKey(walk.track) for walk in scene.walks}
+    assert all(held.final for held in state.values())
+    assert {row.identity_id for row in rows} <= set(identities)
+    assert sorted(int(key) for key in identities) == list(range(1, len(identities) + 1))
+    living = {held.identity_id for held in state.values()}
+    assert living == {key for key, update in identities.items() if update.status == "confirmed"}
+
+
+@pytest.mark.parametrize("scene_seed", range(3))
+def test_nobody_is_in_two_places_at_once(scene_seed: int) -> None:
+    scene = random_scene(scene_seed, people=12)
+    rows, _ = deliver(scene, 5)
+    span = {
+        walk.track: Span(
+            TrackKey(walk.track), CameraId(walk.camera), walk.started_at_s, walk.ended_at_s
+        )
+        for walk in scene.walks
+    }
+    held = [(held.identity_id, span[int(track)]) for track, held in replay(rows).items()]
+    assert violations(held) == []
