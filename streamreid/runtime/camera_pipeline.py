@@ -45,7 +45,7 @@ class CameraPipeline:
     Args:
         sampler: Which frames are looked at.
         zones: What is hidden and what counts.
-        gate: Whether the detector has to run.
+        gate: Whether the detector has to run; None for a detector that learns from every frame.
         detector: Finds people.
         tracker: Follows them.
         picker: Chooses crops.
@@ -56,7 +56,7 @@ class CameraPipeline:
         *,
         sampler: FrameSampler,
         zones: Zones,
-        gate: MotionGate,
+        gate: MotionGate | None,
         detector: Detector,
         tracker: CameraTracker,
         picker: CropPicker,
@@ -80,7 +80,8 @@ class CameraPipeline:
         # A new segment must end the old tracks before anything of the new one is gated or tracked.
         self._tracker.advance(captured_at_s=frame.captured_at_s, segment=frame.segment)
         visible = self._zones.hide(frame)
-        if not self._gate.update(visible, tracks=self._tracker.open_tracks).open:
+        gate = self._gate
+        if gate is not None and not gate.update(visible, tracks=self._tracker.open_tracks).open:
             crops, ended = self._take_ended()
             return Looked(True, False, 0, _nobody(), crops, ended)
         found = self._zones.keep(self._detector.detect([visible])[0])
