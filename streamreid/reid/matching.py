@@ -1,98 +1,51 @@
 """Scores packed feature maps pair by pair without ever holding the full correlation.
 
-The numbers equal those of `streamreid.reid.qaconv.QAConv` in evaluation mode within rounding (1e-4
-of a logit for float32 maps); only the order of the sums differs.
+The numbers equal those of `streamreid.reid.qaconv.QAConv` in evaluation mode: within 1e-4 of a
+logit for float32 maps, within the rounding of the storage dtype otherwise (bounds in
+docs/results/matcher.md).
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from streamreid.reid.feature_maps import FeatureMaps
+from streamreid.reid.matching_blocks import block_kernels, choose_block_kernel
 from streamreid.reid.qaconv import FoldedHead
 
-_INT8_LEVELS = 127.0
-# 16 maps of 24x8 against one query are 2.4 MB of correlation: they stay in the cache of a CPU.
-_BLOCK_VALUES = 16 * 192 * 192
+__all__ = [
+    "Correspondences",
+    "FeatureMaps",
+    "backends",
+    "correspondences",
+    "match_maxima",
+    "match_scores",
+]
+
+# Gallery maps converted and scored at a time: 6 MB of 24x8x128 int8, which every query re-reads.
+_CHUNK = 256
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FeatureMaps:
-    """Feature maps stored as they are matched: location-major and contiguous.
-
-    Attributes:
-        data: Unit vectors per location, shape `[N, n, C]`; float32, float16, bfloat16 or int8.
-        height: Rows of each map.
-        width: Columns of each map; `n = height * width`, row-major.
-        scales: For int8 one factor per map, shape `[N]`, float32 (`vector = data * scale`), else
-            None.
-    """
-
-    data: Tensor
-    height: int
-    width: int
-    scales: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        if self.data.ndim != 3 or self.data.shape[1] != self.height * self.width:
-            raise ValueError(
-                f"data must be [N, {self.height * self.width}, C], got {list(self.data.shape)}"
-            )
-        if (self.data.dtype == torch.int8) != (self.scales is not None):
-            raise ValueError("scales go with int8 maps, and only with them")
-
-    def __len__(self) -> int:
-        return int(self.data.shape[0])
+class Kernel(Protocol):
+    """A back-end: finds the maxima of one query map against many gallery maps."""
 
     @property
-    def channels(self) -> int:
-        """Length of the vector at each location."""
-        return int(self.data.shape[2])
+    def name(self) -> str:
+        """Name of the back-end."""
 
-    @classmethod
-    def pack(cls, maps: Tensor, dtype: torch.dtype = torch.float32) -> "FeatureMaps":
-        """Reorder maps from the network and convert them.
+    @property
+    def map_dtype(self) -> torch.dtype:
+        """Dtype in which it wants the maps."""
 
-        Args:
-            maps: Feature maps with unit norm over channels, shape `[N, C, h, w]`.
-            dtype: float32, float16, bfloat16 or int8 (one scale per map).
+    def maxima(self, query: FeatureMaps, items: FeatureMaps) -> tuple[Tensor, Tensor]:
+        """For each query location and each gallery location, both `[G, n]`, float32."""
 
-        Returns:
-            The packed maps, on the device of `maps`.
 
-        Raises:
-            ValueError: If the shape is not `[N, C, h, w]` or the dtype is none of these.
-        """
-        if maps.ndim != 4:
-            raise ValueError(f"maps must be [N, C, h, w], got {list(maps.shape)}")
-        height, width = int(maps.shape[2]), int(maps.shape[3])
-        data = maps.detach().flatten(2).transpose(1, 2)
-        if dtype == torch.int8:
-            scales = data.float().abs().amax(dim=(1, 2)).clamp_min(1e-12) / _INT8_LEVELS
-            levels = (data.float() / scales[:, None, None]).round()
-            return cls(levels.to(torch.int8).contiguous(), height, width, scales)
-        if dtype not in (torch.float32, torch.float16, torch.bfloat16):
-            raise ValueError(f"feature maps cannot be packed as {dtype}")
-        return cls(data.to(dtype).contiguous(), height, width)
-
-    def unpack(self) -> Tensor:
-        """Maps as the network gave them, shape `[N, C, h, w]`, float32."""
-        data = self.to_float32().data
-        return data.transpose(1, 2).reshape(len(self), self.channels, self.height, self.width)
-
-    def to_float32(self) -> "FeatureMaps":
-        """The same maps in float32, without scales; itself when it already is."""
-        if self.data.dtype == torch.float32:
-            return self
-        data = self.data.float()
-        if self.scales is not None:
-            data = data * self.scales[:, None, None]
-        return FeatureMaps(data, self.height, self.width)
-
-    def select(self, indices: Tensor | slice) -> "FeatureMaps":
-        """The maps at `indices` (or of a slice), in that order."""
-        scales = None if self.scales is None else self.scales[indices]
-        return FeatureMaps(self.data[indices], self.height, self.width, scales)
+def backends(device: torch.device | str = "cpu") -> tuple[str, ...]:
+    """Names that `match_scores` accepts on a device, besides "auto"."""
+    return tuple(block_kernels(torch.device(device)))
 
 
 def match_scores(
@@ -104,23 +57,68 @@ def match_scores(
 ) -> Tensor:
     """Score every query against every gallery item.
 
+    When both sides are the same object and the head is symmetric, each pair is computed once.
+
     Args:
         query: Packed maps, or plain maps `[Q, C, h, w]` with unit norm over channels.
         gallery: Packed maps, or plain maps `[G, C, h, w]` with unit norm over channels.
         head: The folded head of the trained layer.
-        backend: "auto" or "torch" (blocked float32 products).
+        backend: "auto" (by the gallery's storage dtype and the processor) or one of `backends`.
 
     Returns:
-        Logits, shape `[Q, G]`, float32, larger is more similar.
+        Logits, shape `[Q, G]`, float32, on the device of the maps; larger is more similar.
 
     Raises:
-        ValueError: If shapes do not fit each other or the back-end is unknown.
+        ValueError: If shapes or devices do not fit each other or the back-end is unknown.
     """
-    if backend not in ("auto", "torch"):
-        raise ValueError(f"unknown matching back-end {backend!r}; use 'auto' or 'torch'")
     queries, items = _packed(query), _packed(gallery)
     _check_pair(queries, items, head)
-    return _torch_scores(queries.to_float32().data, items, head.to(dtype=torch.float32))
+    kernel = _kernel(backend, items)
+    head = head.to(device=items.data.device, dtype=torch.float32)
+    queries = queries.to_dtype(kernel.map_dtype)
+    once = query is gallery and head.symmetric
+    scores = torch.empty(len(queries), len(items), device=items.data.device)
+    for start in range(0, len(items), _CHUNK):
+        part = items.select(slice(start, start + _CHUNK)).to_dtype(kernel.map_dtype)
+        stop = start + len(part)
+        for index in range(stop if once else len(queries)):
+            skipped = max(0, index - start) if once else 0
+            best = kernel.maxima(
+                queries.select(slice(index, index + 1)), part.select(slice(skipped, None))
+            )
+            scores[index, start + skipped : stop] = head.apply(*best)
+    return scores.triu() + scores.triu(1).T if once else scores
+
+
+def match_maxima(
+    query: FeatureMaps | Tensor,
+    gallery: FeatureMaps | Tensor,
+    *,
+    backend: str = "auto",
+) -> tuple[Tensor, Tensor]:
+    """Best correlation of each location, for scores that combine several crops before the head.
+
+    Args:
+        query: Packed maps, or plain maps `[Q, C, h, w]` with unit norm over channels.
+        gallery: Packed maps, or plain maps `[G, C, h, w]` with unit norm over channels.
+        backend: As for `match_scores`.
+
+    Returns:
+        For each query location and for each gallery location, both `[Q, G, n]`, float32.
+
+    Raises:
+        ValueError: If shapes or devices do not fit each other or the back-end is unknown.
+    """
+    queries, items = _packed(query), _packed(gallery)
+    _check_maps(queries, items)
+    kernel = _kernel(backend, items)
+    queries, items = queries.to_dtype(kernel.map_dtype), items.to_dtype(kernel.map_dtype)
+    shape = (len(queries), len(items), items.data.shape[1])
+    of_query, of_gallery = (torch.empty(shape, device=items.data.device) for _ in range(2))
+    for index in range(len(queries)):
+        single = queries.select(slice(index, index + 1))
+        of_query[index], of_gallery[index] = kernel.maxima(single, items)
+    return of_query, of_gallery
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,22 +206,6 @@ def correspondences(
     )
 
 
-def _torch_scores(query: Tensor, gallery: FeatureMaps, head: FoldedHead) -> Tensor:
-    """Blocked float32 scoring; `query` is `[Q, n, C]`, the result `[Q, G]`."""
-    locations = query.shape[1]
-    block = max(1, _BLOCK_VALUES // (locations * locations))
-    scores = query.new_empty(len(query), len(gallery))
-    for start in range(0, len(gallery), block):
-        items = gallery.select(slice(start, start + block)).to_float32().data
-        rows = items.reshape(-1, items.shape[2])  # [block * n, C]
-        for index, query_map in enumerate(query):
-            correlation = (rows @ query_map.T).view(len(items), locations, locations)
-            scores[index, start : start + block] = head.apply(
-                correlation.amax(dim=1), correlation.amax(dim=2)
-            )
-    return scores
-
-
 def _packed(maps: FeatureMaps | Tensor) -> FeatureMaps:
     return maps if isinstance(maps, FeatureMaps) else FeatureMaps.pack(maps)
 
@@ -235,16 +217,39 @@ def _single(maps: FeatureMaps | Tensor) -> FeatureMaps:
     return packed
 
 
-def _check_pair(query: FeatureMaps, gallery: FeatureMaps, head: FoldedHead) -> None:
-    sizes = [
-        (query.height, query.width),
-        (gallery.height, gallery.width),
-        (head.height, head.width),
-    ]
-    if len(set(sizes)) != 1:
+def _kernel(backend: str, gallery: FeatureMaps) -> Kernel:
+    device = gallery.data.device
+    if backend == "auto":
+        return choose_block_kernel(gallery.data.dtype, device)
+    usable = block_kernels(device)
+    if backend not in usable:
         raise ValueError(
-            f"query maps are {sizes[0]}, gallery maps {sizes[1]} and the head is for {sizes[2]} "
-            "(height, width): use maps made with the same weights and image size"
+            f"unknown matching back-end {backend!r}; use 'auto' or, on {device}, {list(usable)}"
+        )
+    return usable[backend]
+
+
+def _check_pair(query: FeatureMaps, gallery: FeatureMaps, head: FoldedHead) -> None:
+    if (gallery.height, gallery.width) != (head.height, head.width):
+        raise ValueError(
+            f"gallery maps are {(gallery.height, gallery.width)} and the head is for "
+            f"{(head.height, head.width)} (height, width): use maps made with the same weights and "
+            "image size"
+        )
+    _check_maps(query, gallery)
+
+
+def _check_maps(query: FeatureMaps, gallery: FeatureMaps) -> None:
+    if (query.height, query.width) != (gallery.height, gallery.width):
+        raise ValueError(
+            f"query maps are {(query.height, query.width)} and gallery maps "
+            f"{(gallery.height, gallery.width)} (height, width): use maps made with the same "
+            "weights and image size"
         )
     if query.channels != gallery.channels:
         raise ValueError(f"query has {query.channels} channels, gallery {gallery.channels}")
+    if query.data.device != gallery.data.device:
+        raise ValueError(
+            f"query maps are on {query.data.device}, gallery maps on {gallery.data.device}: move "
+            "them to one device"
+        )

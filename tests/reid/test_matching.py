@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from streamreid.reid.matching import FeatureMaps, correspondences, match_scores
 from streamreid.reid.qaconv import QAConv, fold
@@ -83,11 +84,14 @@ def test_correspondences_find_the_moved_patch() -> None:
 
 def test_wrong_inputs_are_named() -> None:
     head = fold(random_layer("2.1", 0))
-    with pytest.raises(ValueError, match=r"the head is for \(5, 3\)"):
+    with pytest.raises(ValueError, match=r"query maps are \(3, 5\) and gallery maps \(5, 3\)"):
         match_scores(random_maps(1, 0, height=3, width=5), random_maps(1, 0), head)
+    with pytest.raises(ValueError, match=r"maps are \(3, 5\) and the head is for \(5, 3\)"):
+        match_scores(*[random_maps(1, 0, height=3, width=5)] * 2, head)
+    narrow = functional.normalize(random_maps(1, 0)[:, :4], dim=1)
     with pytest.raises(ValueError, match="query has 4 channels, gallery 8"):
-        match_scores(random_maps(1, 0)[:, :4], random_maps(1, 0), head)
-    with pytest.raises(ValueError, match="unknown matching back-end 'gpu9'"):
+        match_scores(narrow, random_maps(1, 0), head)
+    with pytest.raises(ValueError, match="back-end 'gpu9'"):
         match_scores(random_maps(1, 0), random_maps(1, 0), head, backend="gpu9")
     with pytest.raises(ValueError, match="expected one feature map, got 2"):
         correspondences(random_maps(2, 0), random_maps(1, 0), head)
