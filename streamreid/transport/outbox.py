@@ -3,6 +3,7 @@
 No socket and no clock: `sender.py` drives it, and its rules can be tested alone.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -146,9 +147,9 @@ class Outbox:
         self._requeue()
 
     @property
-    def head_order(self) -> int | None:
-        """Place of the oldest message not yet sent among those of all kinds, or None."""
-        return self._waiting[0].order if self._waiting else None
+    def head_order(self) -> float:
+        """Place of the oldest message not yet sent among those of all kinds; infinite if none."""
+        return self._waiting[0].order if self._waiting else math.inf
 
     def next_parts(self) -> list[bytes] | None:
         """Parts of the next message that may be sent now, or None."""

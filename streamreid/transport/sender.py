@@ -5,6 +5,8 @@ outbox whenever a matcher says Welcome (a new one after a restart, or the same o
 connection) and is sent again; the matcher recognises what it has already.
 """
 
+import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -100,7 +102,7 @@ class Sender:
             for kind in KINDS
         }
         self._order = 0
-        self._progress: tuple[int, float] | None = None
+        self._marks: deque[tuple[int, float]] = deque()
         self._up = False
         self._epoch: int | None = None
         self._welcomed = False
@@ -171,7 +173,10 @@ class Sender:
 
     def progress(self, captured_at_s: float) -> None:
         """Say that nothing captured earlier will follow; sent after all that was made before."""
-        self._progress = (self._order, captured_at_s)
+        # A replay needs every mark at its place; to a live matcher only the newest one matters.
+        if self._marks and (self._hello.live or self._marks[-1][0] == self._order):
+            self._marks.pop()
+        self._marks.append((self._order, captured_at_s))
         self._send_ready()
 
     def describe(self, *, width: int, height: int, time_source: TimeSource) -> None:
@@ -205,7 +210,7 @@ class Sender:
             False when something is left.
         """
         deadline_s = self._clock.monotonic_s() + timeout_s
-        while self.pending or self._progress is not None:
+        while self.pending or self._marks:
             left_s = deadline_s - self._clock.monotonic_s()
             if left_s <= 0 or stop():
                 return False
@@ -220,7 +225,7 @@ class Sender:
         """
         for box in self._boxes.values():
             box.give_up("shutdown")
-        self._progress = None
+        self._marks.clear()
         produced = [self._boxes[kind].produced for kind in KINDS]
         parts = encode(Bye(reason, (produced[0], produced[1], produced[2])))
         deadline_s = self._clock.monotonic_s() + timeout_s
@@ -265,19 +270,42 @@ class Sender:
         return True
 
     def _send_ready(self) -> None:
-        """Send everything that has a credit; tracks and progress wait for what was made before."""
+        """Send everything that has a credit.
+
+        A live source lets a kind with credits overtake one without, except that a track's end
+        waits for what was made before it. A file source keeps the order of making: a replay
+        depends on it.
+        """
         if not self._welcomed:
             return
-        if not (self._flush("crop") and self._flush("detections") and self._flush("track")):
-            return
-        if self._progress is None:
-            return
-        order, captured_at_s = self._progress
-        heads = (box.head_order for box in self._boxes.values())
-        if all(head is None or head > order for head in heads) and self._link.send(
-            encode(Progress(captured_at_s))
-        ):
-            self._progress = None
+        if not self._hello.live:
+            while self._send_oldest():
+                pass
+        elif self._flush("crop") and self._flush("detections") and self._flush("track"):
+            self._send_mark()
+
+    def _send_oldest(self) -> bool:
+        """Send the oldest message or mark of all kinds; False when it has to wait."""
+        oldest, kind = min((box.head_order, kind) for kind, box in self._boxes.items())
+        if not math.isfinite(oldest) or (self._marks and self._marks[0][0] < oldest):
+            return self._send_mark()
+        parts = self._boxes[kind].next_parts()
+        if parts is None or not self._link.send(parts):
+            return False
+        self._boxes[kind].mark_sent()
+        return True
+
+    def _send_mark(self) -> bool:
+        """Send the oldest progress mark unless something made before it waits."""
+        if not self._marks:
+            return False
+        order, captured_at_s = self._marks[0]
+        if any(box.head_order <= order for box in self._boxes.values()):
+            return False
+        if not self._link.send(encode(Progress(captured_at_s))):
+            return False
+        self._marks.popleft()
+        return True
 
     def _flush(self, kind: Kind) -> bool:
         """Send what one outbox may send; False when the link takes no more."""
@@ -292,9 +320,8 @@ class Sender:
 
     def _overtakes(self, tracks: Outbox) -> bool:
         """True when a crop or detection made before the next track message is still unsent."""
-        mine = tracks.head_order
-        others = (self._boxes["crop"].head_order, self._boxes["detections"].head_order)
-        return mine is not None and any(head is not None and head < mine for head in others)
+        others = (self._boxes["crop"], self._boxes["detections"])
+        return any(box.head_order < tracks.head_order for box in others)
 
     def _connect(self) -> None:
         """A matcher's socket is there: introduce ourselves."""
