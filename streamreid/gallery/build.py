@@ -7,6 +7,7 @@ from streamreid.gallery.local import LocalScorer
 from streamreid.gallery.ring import MapLayout, Ring
 from streamreid.gallery.shortlist import STRIPS
 from streamreid.reid.extract import FeatureExtractor, TorchRunner
+from streamreid.reid.qaconv import fold
 from streamreid.reid.weights import load_model
 
 
@@ -39,9 +40,9 @@ def build_scorer(
         WeightsError: If the weights cannot be loaded.
     """
     chosen = _device(device)
-    model = load_model(weights, device=chosen)
+    model = load_model(weights, device=str(chosen))
     runner = TorchRunner(model.network, device=chosen, dtype=torch.float32)
-    head = model.head.to(device=chosen, dtype=torch.float32)
+    head = fold(model.head).to(device=chosen, dtype=torch.float32)
     layout = MapLayout(
         height=head.height,
         width=head.width,
@@ -65,6 +66,7 @@ def build_scorer(
         exact=exact,
         max_age_s=max_age_s,
         weights_digest=model.digest,
+        calibration=model.calibration,
     )
 
 

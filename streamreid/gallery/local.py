@@ -13,6 +13,7 @@ from streamreid.gallery.shortlist import pooled_vectors, search
 from streamreid.reid.extract import FeatureExtractor
 from streamreid.reid.matching import FeatureMaps, match_scores
 from streamreid.reid.qaconv import FoldedHead
+from streamreid.reid.weight_file import Calibration
 from streamreid.types import CropKey, Float32Array, TrackKey, UInt8Array
 
 # Maps gathered at once for exact scoring: 256 maps of 24x8x128 int8 are 6 MB.
@@ -29,6 +30,7 @@ class LocalScorer:
         exact: Leave the shortlist out: every entry of another track is a candidate.
         max_age_s: Age limit that `expire` uses, seconds.
         weights_digest: Digest of the weights that made the maps.
+        calibration: From the logit to a probability, as shipped with the weights.
 
     Attributes:
         description: Back-ends, dtypes and sizes, for the record of a run.
@@ -43,6 +45,7 @@ class LocalScorer:
         exact: bool = False,
         max_age_s: float = float("inf"),
         weights_digest: str = "",
+        calibration: Calibration | None = None,
     ) -> None:
         self.extractor = extractor
         self.head = head
@@ -50,6 +53,7 @@ class LocalScorer:
         self.exact = exact
         self.max_age_s = max_age_s
         self.weights_digest = weights_digest
+        self.calibration = calibration
 
     @property
     def description(self) -> dict[str, str | int | float | bool]:
