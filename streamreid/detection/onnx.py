@@ -1,0 +1,162 @@
+"""Detector on ONNX Runtime or OpenVINO: what a camera worker runs; imports no torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from streamreid.detection.postprocess import ModelLayout, input_size, people_of, prepare_batch
+from streamreid.errors import DetectorError
+from streamreid.types import Detections, Float32Array, Frame, UInt8Array
+
+OnnxBackend = Literal["openvino-bf16", "openvino-f32", "onnxruntime"]
+ONNX_BACKENDS: tuple[OnnxBackend, ...] = ("openvino-bf16", "openvino-f32", "onnxruntime")
+
+_MAX_SHAPES = 4
+"""Input shapes kept compiled; a camera that changes its size now and then must not pile them up."""
+
+
+class _Runner(Protocol):
+    """One back-end with a loaded model."""
+
+    def run(self, batch: UInt8Array | Float32Array) -> Float32Array:
+        """Output of the network for a batch."""
+
+
+class OnnxDetector:
+    """People by a YOLO network in ONNX format.
+
+    Args:
+        path: Model file (`.onnx`, or OpenVINO's `.xml`).
+        layout: What the model takes and gives.
+        backend: Library and precision.
+        confidence: Weakest detection to report, in [0, 1].
+        long_side: Longer side of the network's input in pixels.
+        threads: CPU threads.
+        name: What to call the weights in `description`.
+
+    Raises:
+        DetectorError: The back-end cannot load the model.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        layout: ModelLayout,
+        *,
+        backend: OnnxBackend,
+        confidence: float = 0.35,
+        long_side: int = 640,
+        threads: int = 1,
+        name: str | None = None,
+    ) -> None:
+        self._layout = layout
+        self._confidence = confidence
+        self._long_side = long_side
+        self._name = name if name is not None else path.name
+        self._backend = backend
+        try:
+            if backend == "onnxruntime":
+                self._runner: _Runner = _OnnxRuntimeRunner(path, threads)
+            else:
+                self._runner = _OpenVinoRunner(path, threads, bf16=backend == "openvino-bf16")
+        except ImportError as error:
+            raise DetectorError(f"back-end '{backend}' is not installed ({error})") from error
+        except (RuntimeError, ValueError, OSError) as error:
+            raise DetectorError(f"{path.name}: {backend} cannot load it ({error})") from error
+
+    @property
+    def description(self) -> str:
+        """Kind, weights and back-end, as recorded with a run."""
+        return f"yolo {self._name} ({self._backend}, {self._long_side} px)"
+
+    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        """Find the people in each frame.
+
+        Args:
+            frames: Frames of any size; those of one size run as one batch.
+
+        Returns:
+            One `Detections` per frame in pixels of the full frame, most confident first.
+
+        Raises:
+            DetectorError: The back-end failed.
+        """
+        found: list[Detections] = [Detections.empty()] * len(frames)
+        for size, rows in self._groups(frames).items():
+            chosen = [frames[row] for row in rows]
+            letterboxes, batch = prepare_batch(chosen, size, self._layout)
+            try:
+                output = self._runner.run(batch)
+            except (RuntimeError, ValueError) as error:
+                raise DetectorError(f"{self._name}: {self._backend} failed ({error})") from error
+            for row, frame, letterbox, one in zip(rows, chosen, letterboxes, output, strict=True):
+                found[row] = people_of(one, letterbox, frame, self._layout, self._confidence)
+        return found
+
+    def _groups(self, frames: Sequence[Frame]) -> dict[tuple[int, int], list[int]]:
+        groups: dict[tuple[int, int], list[int]] = {}
+        for row, frame in enumerate(frames):
+            size = self._layout.fixed_size or input_size(frame, self._long_side)
+            groups.setdefault(size, []).append(row)
+        return groups
+
+
+class _OnnxRuntimeRunner:
+    def __init__(self, path: Path, threads: int) -> None:
+        import onnxruntime  # type: ignore[import-untyped]
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise ValueError(str(error)) from error
+        self._input = self._session.get_inputs()[0].name
+        self._fixed_batch = isinstance(self._session.get_inputs()[0].shape[0], int)
+
+    def run(self, batch: UInt8Array | Float32Array) -> Float32Array:
+        if self._fixed_batch and len(batch) > 1:
+            return np.concatenate([self.run(batch[row : row + 1]) for row in range(len(batch))])
+        try:
+            (output,) = self._session.run(None, {self._input: batch})
+        except Exception as error:
+            raise ValueError(str(error)) from error
+        return np.asarray(output, np.float32)
+
+
+class _OpenVinoRunner:
+    def __init__(self, path: Path, threads: int, *, bf16: bool) -> None:
+        import openvino  # type: ignore[import-untyped]
+
+        self._core = openvino.Core()
+        self._path = path
+        self._options: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        # A fixed shape is faster than a dynamic one, so each shape is compiled when it comes.
+        self._requests: dict[tuple[int, ...], Any] = {}
+        self._model = self._core.read_model(str(path))
+
+    def run(self, batch: UInt8Array | Float32Array) -> Float32Array:
+        rows = [self._run_one(batch[row : row + 1]) for row in range(len(batch))]
+        return np.concatenate(rows)
+
+    def _run_one(self, batch: UInt8Array | Float32Array) -> Float32Array:
+        request = self._requests.get(batch.shape)
+        if request is None:
+            if len(self._requests) >= _MAX_SHAPES:
+                self._requests.pop(next(iter(self._requests)))
+            self._model.reshape(list(batch.shape))
+            compiled = self._core.compile_model(self._model, "CPU", self._options)
+            request = self._requests[batch.shape] = compiled.create_infer_request()
+        result = request.infer([batch], share_inputs=True)
+        return np.array(next(iter(result.values())), np.float32)

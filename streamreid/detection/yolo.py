@@ -1,0 +1,182 @@
+"""Detector on ultralytics `.pt` weights in torch: for GPUs, and the source of every export."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from streamreid.detection.postprocess import ModelLayout, input_size, people_of, prepare_batch
+from streamreid.errors import DetectorError, WeightsError
+from streamreid.types import Detections, Frame
+
+PERSON = "person"
+
+
+class PersonNetwork(nn.Module):
+    """A YOLO detection network cut down to one class, from bytes to boxes.
+
+    The network's own top-k over all classes is left out (only people matter), and so is its NMS
+    (torchvision is never imported); doubles are removed afterwards in numpy.
+
+    Args:
+        model: Fused ultralytics detection model in eval mode.
+        person_class: Number of the class `person`.
+    """
+
+    def __init__(self, model: Any, person_class: int) -> None:
+        super().__init__()
+        head = model.model[-1]
+        head.export = True
+        head.dynamic = True
+        self.end2end = bool(head.end2end)
+        if self.end2end:
+            head.postprocess = _unchanged
+        self.model = model
+        self.person_class = person_class
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Boxes and scores of all anchors.
+
+        Args:
+            pictures: RGB, `(B, H, W, 3)`, uint8; H and W multiples of 32.
+
+        Returns:
+            `(B, anchors, 5)`: x1, y1, x2, y2 in input pixels, score in [0, 1].
+        """
+        weight = next(self.model.parameters())
+        planar = pictures.permute(0, 3, 1, 2).to(weight.dtype) / 255.0
+        raw = self.model(planar)
+        raw = raw if self.end2end else raw.permute(0, 2, 1)
+        boxes = raw[..., :4]
+        if not self.end2end:
+            half = boxes[..., 2:] / 2
+            boxes = torch.cat([boxes[..., :2] - half, boxes[..., :2] + half], dim=-1)
+        score = raw[..., 4 + self.person_class : 5 + self.person_class]
+        return torch.cat([boxes, score], dim=-1).float()
+
+
+def _unchanged(predictions: torch.Tensor) -> torch.Tensor:
+    return predictions
+
+
+def load_person_network(weights: Path, *, settings_dir: Path) -> PersonNetwork:
+    """Load ultralytics detection weights without running code that they may carry.
+
+    Args:
+        weights: A `.pt` file of a detection model that knows the class `person`.
+        settings_dir: Where ultralytics may keep its settings; never the home folder.
+
+    Returns:
+        The network in eval mode on the CPU, float32.
+
+    Raises:
+        WeightsError: The file is missing, damaged, unsafe or of another kind.
+    """
+    if not weights.is_file():
+        raise WeightsError(f"detector weights '{weights}' do not exist; check detector.weights")
+    prepare_environment(settings_dir)
+    from ultralytics.nn.tasks import load_checkpoint
+
+    try:
+        model, _ = load_checkpoint(str(weights))  # type: ignore[no-untyped-call]
+    except Exception as error:  # noqa: BLE001 - a damaged checkpoint raises whatever it likes
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        raise WeightsError(
+            f"'{weights}' cannot be loaded as ultralytics detector weights "
+            f"({type(error).__name__}: {first_line[:200]}); get the file again or check that it is "
+            "a YOLO detection model"
+        ) from None
+    head = model.model[-1]
+    names = getattr(model, "names", None) or {}
+    person = next((int(number) for number, name in names.items() if name == PERSON), None)
+    if type(head).__name__ not in ("Detect", "v10Detect") or person is None:
+        raise WeightsError(
+            f"'{weights}' is a '{getattr(model, 'task', 'unknown')}' model with classes "
+            f"{list(names.values())[:5]}; use a YOLO detection model that knows '{PERSON}'"
+        )
+    return PersonNetwork(model.fuse(verbose=False).eval().float(), person)
+
+
+def prepare_environment(settings_dir: Path) -> None:
+    """Forbid ultralytics to run pickled code, install packages, or go online.
+
+    Must come before its first import: it reads these once.
+
+    Args:
+        settings_dir: Where it may keep its settings.
+    """
+    settings_dir.mkdir(parents=True, exist_ok=True)
+    os.environ["ULTRALYTICS_SAFE_LOAD"] = "1"
+    os.environ["YOLO_AUTOINSTALL"] = "false"
+    os.environ["YOLO_OFFLINE"] = "1"
+    os.environ["YOLO_VERBOSE"] = "false"
+    os.environ["YOLO_CONFIG_DIR"] = str(settings_dir)
+
+
+class YoloDetector:
+    """People by a YOLO network in torch.
+
+    Args:
+        network: The network.
+        device: `cpu`, `cuda` or `cuda:N`.
+        confidence: Weakest detection to report, in [0, 1].
+        long_side: Longer side of the network's input in pixels.
+        name: What to call the weights in `description`.
+    """
+
+    def __init__(
+        self,
+        network: PersonNetwork,
+        *,
+        device: str = "cpu",
+        confidence: float = 0.35,
+        long_side: int = 640,
+        name: str = "weights",
+    ) -> None:
+        self._device = torch.device(device)
+        # Half precision is unusably slow on CPUs (design: performance, section 0).
+        self._dtype = torch.float16 if self._device.type == "cuda" else torch.float32
+        self._network = network.to(self._device, self._dtype)
+        self._confidence = confidence
+        self._long_side = long_side
+        self._name = name
+        self._layout = ModelLayout(output="people")
+
+    @property
+    def description(self) -> str:
+        """Kind, weights and back-end, as recorded with a run."""
+        precision = str(self._dtype).removeprefix("torch.")
+        return f"yolo {self._name} (torch {self._device} {precision}, {self._long_side} px)"
+
+    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        """Find the people in each frame.
+
+        Args:
+            frames: Frames of any size; those of one size run as one batch.
+
+        Returns:
+            One `Detections` per frame in pixels of the full frame, most confident first.
+
+        Raises:
+            DetectorError: The network failed.
+        """
+        groups: dict[tuple[int, int], list[int]] = {}
+        for row, frame in enumerate(frames):
+            groups.setdefault(input_size(frame, self._long_side), []).append(row)
+        found: list[Detections] = [Detections.empty()] * len(frames)
+        for size, rows in groups.items():
+            chosen = [frames[row] for row in rows]
+            letterboxes, batch = prepare_batch(chosen, size, self._layout)
+            try:
+                with torch.inference_mode():
+                    output = self._network(torch.from_numpy(batch).to(self._device))
+            except RuntimeError as error:
+                raise DetectorError(f"{self._name}: torch failed ({error})") from error
+            people = np.asarray(output.cpu().numpy(), np.float32)
+            for row, frame, letterbox, one in zip(rows, chosen, letterboxes, people, strict=True):
+                found[row] = people_of(one, letterbox, frame, self._layout, self._confidence)
+        return found
