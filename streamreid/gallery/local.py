@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from streamreid.gallery.codec import decode_maps, encode_maps
 from streamreid.gallery.ring import Ring
-from streamreid.gallery.scorer import Candidates, Embeddings, GalleryEntry, Scores
+from streamreid.gallery.scorer import Candidates, Embeddings, Fetched, GalleryEntry, Scores
 from streamreid.gallery.shortlist import pooled_vectors, search
 from streamreid.reid.extract import FeatureExtractor
 from streamreid.reid.matching import FeatureMaps, match_scores
@@ -128,13 +127,13 @@ class LocalScorer:
         """
         slots = self.ring.slots_of(query)
         own = {TrackKey(int(track)) for track in self.ring.track[slots]}
-        vectors = self.ring.vectors[slots].float()
+        vectors = self.ring.vectors[slots].float().cpu().numpy()
         return self.candidates_of(vectors, k, exclude_tracks=(*own, *exclude_tracks))
 
     def candidates_of(
-        self, vectors: Tensor, k: int, *, exclude_tracks: Sequence[TrackKey] = ()
+        self, vectors: Float32Array, k: int, *, exclude_tracks: Sequence[TrackKey] = ()
     ) -> Candidates:
-        """Shortlist for query vectors `[m, D]` that need not be in this gallery."""
+        """Shortlist for query vectors `(m, D)` that need not be in this gallery."""
         ring, top = self.ring, self.ring.top
         if not len(vectors) or not top:
             return Candidates(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
@@ -143,7 +142,7 @@ class LocalScorer:
             allowed &= ~np.isin(ring.track[:top], np.asarray(exclude_tracks, np.int64))
         slots, similarity = search(
             ring.vectors[:top],
-            vectors,
+            torch.from_numpy(vectors).to(ring.device),
             len(self) if self.exact else k,
             allowed=allowed,
             entry_id=ring.entry_id[:top],
@@ -154,21 +153,39 @@ class LocalScorer:
         """Exact multi-shot QAConv logit of the query track against each group."""
         slots = self.ring.slots_of(query)
         maps = self.ring.feature_maps(torch.tensor(slots, dtype=torch.int64))
-        return self.score_of(maps, groups)
+        return Scores(self._group_scores(maps, groups))
 
-    def score_of(self, query: FeatureMaps, groups: Sequence[Sequence[CropKey]]) -> Scores:
-        """Score query maps that need not be in this gallery against each group of entries."""
+    def score_of(self, query: Sequence[bytes], groups: Sequence[Sequence[CropKey]]) -> Float32Array:
+        """Logits of query maps that need not be in this gallery, NaN for groups without live entry.
+
+        Args:
+            query: Maps as `embed` and `fetch` give them, at least one.
+            groups: Entry ids; those that are not live here are left out.
+        """
+        maps = decode_maps(query, self.ring.layout.map_dtype).to(self.ring.device)
+        return self._group_scores(maps, groups)
+
+    def fetch(self, entry_ids: Sequence[CropKey]) -> Fetched:
+        """What the gallery holds of these entries; those that are not live are left out."""
+        slots = self.ring.slots_of(entry_ids)
+        maps = encode_maps(self.ring.feature_maps(torch.tensor(slots, dtype=torch.int64)))
+        vectors = self.ring.vectors[slots].float().cpu().numpy()
+        return Fetched(tuple(self.ring.entries(slots)), Embeddings(maps, vectors))
+
+    def _group_scores(
+        self, query: FeatureMaps, groups: Sequence[Sequence[CropKey]]
+    ) -> Float32Array:
         members = [self.ring.slots_of(group) for group in groups]
         score = np.full(len(groups), np.nan, np.float32)
         if not len(query):
-            return Scores(score)
+            return score
         slots = sorted({slot for group in members for slot in group})
         per_entry = self._mean_over_query(query, slots)
         position = {slot: index for index, slot in enumerate(slots)}
         for index, group in enumerate(members):
             if group:
                 score[index] = per_entry[[position[slot] for slot in group]].mean()
-        return Scores(score)
+        return score
 
     def _mean_over_query(self, query: FeatureMaps, slots: Sequence[int]) -> Float32Array:
         """Mean logit over the query's crops for each slot, shape `(len(slots),)`."""

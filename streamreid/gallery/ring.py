@@ -104,6 +104,12 @@ class Ring:
         """Slots of the live entries, ascending."""
         return np.flatnonzero(self.entry_id[: self._top] >= 0)
 
+    @property
+    def bookkeeping_size(self) -> int:
+        """Number of items in all lists and tables that are not preallocated."""
+        inside = sum(len(slots) for slots in self._by_second.values())
+        return len(self._slot_of) + len(self._by_second) + inside + len(self._seconds)
+
     def slots_of(self, entry_ids: Iterable[CropKey]) -> list[int]:
         """Slots of those of the entries that are live, in the given order."""
         found = (self._slot_of.get(entry_id) for entry_id in entry_ids)

@@ -74,6 +74,19 @@ class Scores:
     partial: bool = False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Fetched:
+    """Live entries with what the gallery holds of them.
+
+    Attributes:
+        entries: The entries that were live, in the order asked for.
+        embeddings: Their maps and vectors.
+    """
+
+    entries: tuple[GalleryEntry, ...]
+    embeddings: Embeddings
+
+
 class Scorer(Protocol):
     """One scorer or several shards of it; the engine cannot tell the difference."""
 

@@ -84,6 +84,11 @@ class FeatureMaps:
             data = data.float() * self.scales[:, None, None]
         return _converted(data, self.height, self.width, dtype)
 
+    def to(self, device: torch.device | str) -> "FeatureMaps":
+        """The same maps on another device."""
+        scales = None if self.scales is None else self.scales.to(device)
+        return FeatureMaps(self.data.to(device), self.height, self.width, scales)
+
     def select(self, indices: Tensor | slice) -> "FeatureMaps":
         """The maps at `indices` (or of a slice), in that order."""
         scales = None if self.scales is None else self.scales[indices]

