@@ -1,0 +1,328 @@
+"""The loop of the matcher worker: messages in, committed rows and decisions out."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from streamreid.clock import Clock
+from streamreid.engine.engine import Engine
+from streamreid.engine.events import IdentityUpdate, Outcome
+from streamreid.errors import StoreFullError
+from streamreid.gallery.scorer import Scorer
+from streamreid.messages import KINDS, Bye, CropMessage, Disposition, Hello, Kind, Progress
+from streamreid.runtime.counter_table import CounterName, GaugeName
+from streamreid.runtime.intake import Intake, Item
+from streamreid.runtime.merge import Merger
+from streamreid.store.rows import Batch, Drop, MessageId
+from streamreid.store.writer import StoreWriter
+from streamreid.transport.receiver import Received, Receiver
+from streamreid.types import CameraId, IdentityId
+
+_IDLE_S = 0.05
+_TICK_S = 1.0
+_RETRY_FULL_S = 1.0
+
+
+class LoopCounters(Protocol):
+    """The counters that the loop keeps up to date."""
+
+    def add(self, name: CounterName, count: int = 1) -> None:
+        """Raise a counter."""
+
+    def set(self, name: GaugeName, value: float) -> None:
+        """Set a gauge."""
+
+    def observe_latency(self, latency_s: float) -> None:
+        """Count one crop's way from capture to committed row."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatcherOptions:
+    """How the loop batches and what it refuses.
+
+    Attributes:
+        replay: True when every camera is a file: order and batches then depend on the files alone.
+        batch_size: Most crops embedded together.
+        batch_wait_s: Longest wait for more crops, seconds.
+        max_crop_age_s: Older crops of live cameras are refused as stale, seconds.
+        gallery_age_s: Crops older than this leave the gallery, seconds.
+    """
+
+    replay: bool
+    batch_size: int = 16
+    batch_wait_s: float = 0.02
+    max_crop_age_s: float = 30.0
+    gallery_age_s: float = 7200.0
+
+
+class MatcherLoop:
+    """Receives, orders, embeds, commits, acknowledges, decides, commits; in this order.
+
+    Args:
+        receiver: The cameras' messages.
+        merger: Puts them in order.
+        intake: Turns messages into rows and engine events.
+        scorer: The gallery.
+        engine: Decides who is who.
+        writer: The store.
+        counters: Where progress is written.
+        clock: Wall time and waits.
+        cameras: Every camera of the run.
+        options: How the loop batches and what it refuses.
+    """
+
+    def __init__(
+        self,
+        *,
+        receiver: Receiver,
+        merger: Merger,
+        intake: Intake,
+        scorer: Scorer,
+        engine: Engine,
+        writer: StoreWriter,
+        counters: LoopCounters,
+        clock: Clock,
+        cameras: Iterable[CameraId],
+        options: MatcherOptions,
+    ) -> None:
+        self._receiver = receiver
+        self._merger = merger
+        self._intake = intake
+        self._scorer = scorer
+        self._engine = engine
+        self._writer = writer
+        self._counters = counters
+        self._clock = clock
+        self._options = options
+        self._expected = set(cameras)
+        self._ended: set[CameraId] = set()
+        self._unsaved: list[Outcome] = []
+        self._identities: set[IdentityId] = set()
+        self._event_time_s = float("-inf")
+        self._evicted_to_s = float("-inf")
+        self._ticked_s = clock.monotonic_s()
+
+    @property
+    def done(self) -> bool:
+        """True when every file has ended and everything of it is decided upon."""
+        return self._options.replay and self._ended >= self._expected and not len(self._merger)
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Work until all files have ended or somebody asks to stop; then decide what is due."""
+        while not stop() and not self.done:
+            self.turn()
+        while self._gather(0.0):
+            self._process_ready()
+        self._process_ready()
+        if self.done:
+            self._decide(self._engine.close(self._event_time_s))
+        else:
+            self._decide(self._engine.tick(self._now_s()))
+        self._save()
+
+    def turn(self) -> None:
+        """Wait a moment for messages and do all they cause."""
+        self._counters.add("turns")
+        self._gather(_IDLE_S)
+        self._process_ready()
+        self._tick()
+        self._save()
+
+    def _gather(self, timeout_s: float) -> int:
+        """Take messages: until a batch of crops is there, or `batch_wait_s` after the first."""
+        count = crops = 0
+        deadline_s = None
+        while crops < self._options.batch_size:
+            received = self._receiver.poll(timeout_s)
+            for one in received:
+                self._take(one)
+            count += len(received)
+            crops += sum(isinstance(one.message, CropMessage) for one in received)
+            now_s = self._clock.monotonic_s()
+            if deadline_s is None:
+                if not crops:
+                    break
+                deadline_s = now_s + self._options.batch_wait_s
+            timeout_s = deadline_s - now_s
+            if timeout_s <= 0:
+                break
+        return count
+
+    def _take(self, one: Received) -> None:
+        message = one.message
+        if isinstance(message, Hello):
+            lost = self._intake.hello(message)
+            if lost:
+                self._process(lost)
+        elif isinstance(message, Progress):
+            self._merger.progress(one.camera_id, message.captured_at_s)
+        elif isinstance(message, Bye):
+            for kind, produced in zip(KINDS, message.produced, strict=True):
+                self._writer.set_produced(one.camera_id, one.incarnation, kind, produced, {})
+            self._merger.end(one.camera_id)
+            self._ended.add(one.camera_id)
+        else:
+            self._merger.add(one.camera_id, one.incarnation, message)
+
+    def _process_ready(self) -> None:
+        """Process what the merger gives, in batches that hold at most `batch_size` crops."""
+        items: list[Item] = []
+        crops = 0
+        for sequenced in self._merger.ready():
+            item = self._intake.item(sequenced)
+            items.append(item)
+            crops += item.crop is not None
+            if crops >= self._options.batch_size:
+                self._process(items)
+                items, crops = [], 0
+        if items:
+            self._process(items)
+
+    def _process(self, items: Sequence[Item]) -> None:
+        """Embed, commit, acknowledge and decide upon items in order."""
+        refused = {
+            item.message: reason
+            for item in items
+            if item.message is not None and (reason := self._refusal(item)) is not None
+        }
+        fresh = [item for item in items if item.message not in refused]
+        self._embed([item for item in fresh if item.crop is not None])
+        batch = Batch(
+            crops=self._intake.crop_rows(fresh),
+            detections=tuple(item.rows for item in fresh if item.rows is not None),
+            ends=tuple(item.end for item in fresh if item.end is not None),
+            drops=tuple(Drop(message, reason) for message, reason in refused.items()),
+        )
+        try:
+            duplicates = self._writer.commit(batch).duplicates
+        except StoreFullError:
+            self._store_full(items)
+            return
+        self._counters.set("disk_full", 0)
+        self._counters.add("commits")
+        self._acknowledge(items, refused, duplicates)
+        stored = [item for item in fresh if item.message not in duplicates]
+        for item in stored:
+            self._observe(item)
+        self._count(stored, refused, duplicates)
+
+    def _refusal(self, item: Item) -> Disposition | None:
+        """Why a message is not stored, None when it is."""
+        if self._options.replay or item.crop is None:
+            return None
+        age_s = self._clock.now_s() - item.crop.captured_at_s
+        return "stale" if age_s > self._options.max_crop_age_s else None
+
+    def _embed(self, items: Sequence[Item]) -> None:
+        """Feature maps of a batch; a replay embeds one by one, so that no sum depends on timing."""
+        size = 1 if self._options.replay else self._options.batch_size
+        for start in range(0, len(items), size):
+            part = items[start : start + size]
+            self._intake.embed(part, self._scorer)
+            self._counters.add("crops_embedded", len(part))
+            self._counters.add("batches")
+
+    def _acknowledge(
+        self,
+        items: Sequence[Item],
+        refused: Mapping[MessageId, Disposition],
+        duplicates: frozenset[MessageId],
+    ) -> None:
+        groups: dict[tuple[CameraId, int, Kind], list[tuple[int, Disposition]]] = {}
+        for name in (item.message for item in items if item.message is not None):
+            known: Disposition = "duplicate" if name in duplicates else "stored"
+            key = (name.camera_id, name.incarnation, name.kind)
+            groups.setdefault(key, []).append((name.seq, refused.get(name, known)))
+        for (camera_id, incarnation, kind), entries in groups.items():
+            self._receiver.ack(camera_id, incarnation, kind, entries)
+
+    def _store_full(self, items: Sequence[Item]) -> None:
+        """No room: nothing was written; the cameras count the loss under its reason."""
+        self._counters.set("disk_full", 1)
+        self._counters.add("store_errors")
+        self._counters.add("crops_disk_full", sum(item.crop is not None for item in items))
+        full: dict[MessageId, Disposition] = {
+            item.message: "disk_full" for item in items if item.message is not None
+        }
+        self._acknowledge(items, full, frozenset())
+        self._clock.sleep(_RETRY_FULL_S)
+
+    def _observe(self, item: Item) -> None:
+        """Tell gallery and engine about one committed item."""
+        now_s = item.at_s if self._options.replay else self._clock.now_s()
+        self._event_time_s = max(self._event_time_s, now_s)
+        self._evict(self._event_time_s)
+        if item.entry is not None and item.embedding is not None:
+            self._scorer.insert([item.entry], item.embedding)
+        for event in item.events:
+            self._decide(self._engine.observe(event, self._event_time_s))
+
+    def _evict(self, now_s: float) -> None:
+        """Let old crops leave the gallery, once per second of event time."""
+        if now_s - self._evicted_to_s >= _TICK_S:
+            self._evicted_to_s = now_s
+            gone = self._scorer.evict(before_s=now_s - self._options.gallery_age_s)
+            self._counters.add("gallery_evicted", gone)
+
+    def _tick(self) -> None:
+        """Live: time passes for the engine although nobody is seen."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._ticked_s < _TICK_S:
+            return
+        self._ticked_s = now_s
+        self._counters.set("gallery_crops", len(self._scorer))
+        self._counters.set("undecided_tracks", self._engine.pending)
+        self._counters.set("queue_depth", len(self._merger))
+        self._counters.set("watermark_at_s", self._event_time_s)
+        if not self._options.replay:
+            self._evict(self._clock.now_s())
+            self._decide(self._engine.tick(self._clock.now_s()))
+
+    def _now_s(self) -> float:
+        return self._event_time_s if self._options.replay else self._clock.now_s()
+
+    def _decide(self, outcome: Outcome) -> None:
+        if outcome.decisions or outcome.identities or outcome.transitions:
+            self._unsaved.append(outcome)
+
+    def _save(self) -> None:
+        """Commit decisions; kept and tried again while the store is full."""
+        if not self._unsaved:
+            return
+        outcome = Outcome(
+            tuple(row for one in self._unsaved for row in one.decisions),
+            tuple(row for one in self._unsaved for row in one.identities),
+            tuple(row for one in self._unsaved for row in one.transitions),
+        )
+        try:
+            self._writer.commit(Batch(outcome=outcome))
+        except StoreFullError:
+            self._counters.set("disk_full", 1)
+            return
+        self._unsaved.clear()
+        self._counters.add("decisions", len(outcome.decisions))
+        self._count_identities(outcome.identities)
+
+    def _count(
+        self,
+        stored: Sequence[Item],
+        refused: Mapping[MessageId, Disposition],
+        duplicates: frozenset[MessageId],
+    ) -> None:
+        crops = [item.crop for item in stored if item.crop is not None]
+        self._counters.add("crops_stored", len(crops))
+        self._counters.add("crops_stale", sum(name.kind == "crop" for name in refused))
+        self._counters.add("crops_duplicate", sum(name.kind == "crop" for name in duplicates))
+        if not self._options.replay:
+            now_s = self._clock.now_s()
+            for crop in crops:
+                self._counters.observe_latency(max(0.0, now_s - crop.captured_at_s))
+
+    def _count_identities(self, updates: Sequence[IdentityUpdate]) -> None:
+        for update in updates:
+            if update.status == "merged":
+                self._identities.discard(update.identity_id)
+            elif update.identity_id not in self._identities:
+                self._identities.add(update.identity_id)
+                self._counters.add("identities_created")
+        self._counters.set("identities_now", len(self._identities))
