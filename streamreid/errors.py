@@ -84,6 +84,10 @@ class StoreError(StreamreidError):
     exit_code = 4
 
 
+class StoreFullError(StoreError):
+    """The disk or the allowed size is used up; the same write succeeds once there is room."""
+
+
 class ControlError(StreamreidError):
     """A request through the control channel failed or nobody answers it."""
 

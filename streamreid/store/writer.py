@@ -1,0 +1,452 @@
+"""The one writer of a store: reserves row ids, commits whole batches, says what is a duplicate."""
+
+import json
+import os
+import sqlite3
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from streamreid.clock import Clock
+from streamreid.errors import StoreError, mask_credentials
+from streamreid.messages import KINDS, Disposition, Kind
+from streamreid.store.connection import connect_writer, translated
+from streamreid.store.insert import Inserter, TrackOrigin
+from streamreid.store.lock import StoreLock
+from streamreid.store.rows import Batch, MessageId, OpenTrack, RunInfo
+from streamreid.types import CameraId, CropKey, TrackId, TrackKey
+
+RECEIPTS_KEPT = 200_000
+"""Receipts per stream; more than any worker may still send again (max_pending + window)."""
+
+_PRUNE_EVERY = 10_000
+_ENDED_TRACKS_KEPT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What became of a batch.
+
+    Attributes:
+        duplicates: Messages that were in the store before; nothing of them was written again.
+    """
+
+    duplicates: frozenset[MessageId]
+
+
+def open_store(
+    path: Path, *, run: RunInfo, clock: Clock, durability: str = "normal", owner: str = "run"
+) -> "StoreWriter":
+    """Open a store for writing, create it if it is not there, and begin a run.
+
+    Args:
+        path: The database file.
+        run: What to record about this run.
+        clock: Wall time for `started_at`, `stored_at` and retention.
+        durability: `normal` or `full`, see `StoreConfig`.
+        owner: Who writes, named to whoever comes second.
+
+    Returns:
+        The writer; use it as a context manager.
+
+    Raises:
+        StoreError: If the file cannot be used, is damaged, newer, or in use by another writer.
+    """
+    if not path.parent.is_dir():
+        raise StoreError(f"the folder {path.parent} does not exist; create it or change store.path")
+    lock = StoreLock(path, owner=f"{owner}, process {os.getpid()}")
+    try:
+        connection = connect_writer(path, durability=durability)
+        try:
+            return StoreWriter(path, connection, lock, run=run, clock=clock)
+        except BaseException:
+            connection.close()
+            raise
+    except BaseException:
+        lock.release()
+        raise
+
+
+class StoreWriter:
+    """Writes everything; one per database file, used from one thread.
+
+    Keys are reserved in memory before the commit, so that the matcher can embed and name crops
+    first: `track_key` and `reserve_crop` cost no write, and a key that is never committed is lost.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        lock: StoreLock,
+        *,
+        run: RunInfo,
+        clock: Clock,
+    ) -> None:
+        self._path = path
+        self._connection = connection
+        self._lock = lock
+        self._clock = clock
+        self._cameras: dict[CameraId, int] = {}
+        self._tracks: dict[tuple[CameraId, int, TrackId], TrackKey] = {}
+        self._origins: dict[TrackKey, TrackOrigin] = {}
+        self._ended: deque[TrackKey] = deque()
+        self._since_prune = 0
+        self._check_after_crash()
+        with translated(path):
+            self._next_track = self._next_id("tracks")
+            self._next_crop = self._next_id("crops")
+            self._cameras.update(
+                (CameraId(name), row)
+                for row, name in connection.execute("SELECT id, name FROM cameras")
+            )
+        self._run_id = self._begin_run(run)
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return self._path
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, for the other parts of this package only."""
+        return self._connection
+
+    @property
+    def run_id(self) -> int:
+        """Row of this run in `runs`."""
+        return self._run_id
+
+    # -- before the first message -------------------------------------------------------------
+
+    def register_camera(
+        self,
+        camera_id: CameraId,
+        *,
+        url: str,
+        width: int = 0,
+        height: int = 0,
+        time_source: str | None = None,
+        clock_state: str | None = None,
+    ) -> int:
+        """Add a camera or bring its row up to date; unknown values leave what is there.
+
+        Args:
+            camera_id: Its name.
+            url: Its address; credentials are masked again here.
+            width: Frame width in pixels, 0 while unknown.
+            height: Frame height in pixels, 0 while unknown.
+            time_source: Where its times come from.
+            clock_state: What is known about its clock.
+
+        Returns:
+            Its row id.
+        """
+        statement = """
+            INSERT INTO cameras (name, url, width, height, time_source, clock_state)
+            VALUES (:name, :url, :width, :height, :time_source, :clock_state)
+            ON CONFLICT (name) DO UPDATE SET
+                url = excluded.url,
+                width = CASE WHEN excluded.width > 0 THEN excluded.width ELSE width END,
+                height = CASE WHEN excluded.height > 0 THEN excluded.height ELSE height END,
+                time_source = coalesce(excluded.time_source, time_source),
+                clock_state = coalesce(excluded.clock_state, clock_state)
+            RETURNING id
+        """
+        values = {
+            **{"name": camera_id, "url": mask_credentials(url), "width": width, "height": height},
+            **{"time_source": time_source, "clock_state": clock_state},
+        }
+        with self.transaction():
+            (row,) = self._connection.execute(statement, values).fetchone()
+        self._cameras[camera_id] = row
+        return int(row)
+
+    def register_stream(self, camera_id: CameraId, incarnation: int) -> None:
+        """Make the counters of a camera worker's three kinds of messages.
+
+        Raises:
+            StoreError: If the camera is not registered.
+        """
+        camera = self.camera_row(camera_id)
+        with self.transaction():
+            self._connection.executemany(
+                "INSERT INTO streams (camera_id, incarnation, kind) VALUES (?, ?, ?) "
+                "ON CONFLICT DO NOTHING",
+                [(camera, incarnation, kind) for kind in KINDS],
+            )
+
+    def camera_row(self, camera_id: CameraId) -> int:
+        """Row id of a registered camera.
+
+        Raises:
+            StoreError: If it is not registered.
+        """
+        if camera_id not in self._cameras:
+            raise StoreError(f"camera {camera_id!r} is not registered in {self._path}")
+        return self._cameras[camera_id]
+
+    # -- keys and duplicates ------------------------------------------------------------------
+
+    def track_key(
+        self, camera_id: CameraId, incarnation: int, track_id: TrackId, started_at_s: float
+    ) -> TrackKey:
+        """Row id of a track: the one it has, or a new one that its first commit will use.
+
+        Args:
+            camera_id: Camera of the track.
+            incarnation: Incarnation of the camera's worker.
+            track_id: Track inside that camera and incarnation.
+            started_at_s: Capture time of its first detection, epoch seconds.
+        """
+        name = (camera_id, incarnation, track_id)
+        key = self._tracks.get(name)
+        if key is None:
+            key = self._find_track(name)
+            if key is None:
+                key = TrackKey(self._next_track)
+                self._next_track += 1
+            self._tracks[name] = key
+            self._origins[key] = TrackOrigin(
+                self.camera_row(camera_id), incarnation, track_id, started_at_s
+            )
+        return key
+
+    def reserve_crop(self) -> CropKey:
+        """A new row id for a crop."""
+        key = CropKey(self._next_crop)
+        self._next_crop += 1
+        return key
+
+    def receipt(self, message: MessageId) -> Disposition | None:
+        """What was decided about a message before; None when it is new."""
+        with translated(self._path):
+            row = self._connection.execute(
+                "SELECT disposition FROM receipts "
+                "WHERE camera_id = ? AND incarnation = ? AND kind = ? AND seq = ?",
+                (
+                    self.camera_row(message.camera_id),
+                    message.incarnation,
+                    message.kind,
+                    message.seq,
+                ),
+            ).fetchone()
+        return None if row is None else row[0]
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def commit(self, batch: Batch) -> Committed:
+        """Write a batch in one transaction; what this returns may be acknowledged.
+
+        Messages that the store knows already are skipped, decisions likewise on (track, revision),
+        so a batch may be committed again after any failure.
+
+        Raises:
+            StoreFullError: If there is no room; nothing of the batch was written.
+            StoreError: If it failed otherwise; nothing of the batch was written.
+        """
+        insert = Inserter(
+            self._connection,
+            cameras=self._cameras,
+            origins=self._origins,
+            stored_at_s=self._clock.now_s(),
+        )
+        with self.transaction():
+            insert.write(batch)
+        self._ended.extend(end.track for end in batch.ends)
+        # Not at once: a crop of an ended track may still be on its way to the network.
+        while len(self._ended) > _ENDED_TRACKS_KEPT:
+            self._forget_track(self._ended.popleft())
+        self._since_prune += len(batch.crops) + len(batch.detections)
+        if self._since_prune >= _PRUNE_EVERY:
+            self._prune_receipts()
+        return Committed(frozenset(insert.duplicates))
+
+    def set_produced(
+        self,
+        camera_id: CameraId,
+        incarnation: int,
+        kind: Kind,
+        produced: int,
+        dropped: Mapping[str, int],
+    ) -> None:
+        """Record a camera worker's own counters.
+
+        Args:
+            camera_id: The camera.
+            incarnation: Incarnation of its worker.
+            kind: Kind of message.
+            produced: Messages made so far.
+            dropped: Drops that only the worker knows of, such as `queue_full`; these reasons are
+                overwritten, those counted here (`stale`, `rejected`, `disk_full`) are kept.
+        """
+        with self.transaction():
+            self._connection.execute(
+                "UPDATE streams SET produced = ?, dropped = json_patch(dropped, ?) "
+                "WHERE camera_id = ? AND incarnation = ? AND kind = ?",
+                (
+                    produced,
+                    json.dumps(dict(dropped)),
+                    self.camera_row(camera_id),
+                    incarnation,
+                    kind,
+                ),
+            )
+
+    def audit(self, actor: str, action: str, detail: Mapping[str, str | int | None]) -> None:
+        """Record who changed or looked up what through the control channel."""
+        with self.transaction():
+            self._connection.execute(
+                "INSERT INTO audit (at, actor, action, detail) VALUES (?, ?, ?, ?)",
+                (self._clock.now_s(), actor, action, json.dumps(dict(detail))),
+            )
+
+    def label_identity(self, identity_id: int, label: str | None) -> None:
+        """Give an identity a name of the operator's choice, or take it away.
+
+        Raises:
+            StoreError: If there is no such identity.
+        """
+        with self.transaction():
+            changed = self._connection.execute(
+                "UPDATE identities SET label = ? WHERE id = ?", (label, identity_id)
+            ).rowcount
+        if not changed:
+            raise StoreError(f"there is no identity {identity_id} in {self._path}")
+
+    def open_tracks(self, camera_id: CameraId, *, except_incarnation: int) -> tuple[OpenTrack, ...]:
+        """Tracks that a dead worker of this camera left open; the matcher ends them as `lost`."""
+        with translated(self._path):
+            rows = self._connection.execute(
+                "SELECT id, incarnation, started_at, seen_at FROM tracks "
+                "WHERE camera_id = ? AND ended_at IS NULL AND incarnation != ? ORDER BY id",
+                (self.camera_row(camera_id), except_incarnation),
+            ).fetchall()
+        return tuple(
+            OpenTrack(TrackKey(key), camera_id, incarnation, started, seen)
+            for key, incarnation, started, seen in rows
+        )
+
+    def close(self, exit_reason: str = "done") -> None:
+        """End the run, fold the write-ahead log into the file and close it; safe to call twice."""
+        if self._lock.released:
+            return
+        try:
+            with self.transaction():
+                self._connection.execute(
+                    "UPDATE runs SET ended_at = ?, exit_reason = ? WHERE id = ?",
+                    (self._clock.now_s(), exit_reason, self._run_id),
+                )
+        finally:
+            self._connection.close()
+            self._lock.release()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One transaction: committed at the end, rolled back on any error.
+
+        Raises:
+            StoreFullError: If there is no room.
+            StoreError: If SQLite failed otherwise.
+        """
+        with translated(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # A full disk has rolled it back already.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        try:
+            self.close("failed")
+        except StoreError:
+            # The first error is the one to tell.
+            return
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _check_after_crash(self) -> None:
+        with translated(self._path):
+            crashed = self._connection.execute(
+                "SELECT id FROM runs WHERE ended_at IS NULL LIMIT 1"
+            ).fetchone()
+            if crashed is None:
+                return
+            verdict = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise StoreError(
+                f"{self._path} was damaged when the last run broke off ({verdict}); restore a "
+                "backup, or move it away to start afresh"
+            )
+
+    def _begin_run(self, run: RunInfo) -> int:
+        with self.transaction():
+            self._connection.execute(
+                "UPDATE runs SET ended_at = ?, exit_reason = 'crash' WHERE ended_at IS NULL",
+                (self._clock.now_s(),),
+            )
+            cursor = self._connection.execute(
+                "INSERT INTO runs (started_at, config_digest, weights_digest, versions, choices) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (
+                    self._clock.now_s(),
+                    run.config_digest,
+                    run.weights_digest,
+                    json.dumps(dict(run.versions), sort_keys=True),
+                    json.dumps(dict(run.choices), sort_keys=True),
+                ),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def _next_id(self, table: str) -> int:
+        # sqlite_sequence remembers ids of deleted rows, so an id is never used twice.
+        row = self._connection.execute(
+            "SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)
+        ).fetchone()
+        return 1 if row is None else int(row[0]) + 1
+
+    def _find_track(self, name: tuple[CameraId, int, TrackId]) -> TrackKey | None:
+        camera_id, incarnation, track_id = name
+        with translated(self._path):
+            row = self._connection.execute(
+                "SELECT id FROM tracks "
+                "WHERE camera_id = ? AND incarnation = ? AND camera_track_id = ?",
+                (self.camera_row(camera_id), incarnation, track_id),
+            ).fetchone()
+        return None if row is None else TrackKey(row[0])
+
+    def _forget_track(self, key: TrackKey) -> None:
+        origin = self._origins.pop(key, None)
+        if origin is None:
+            return
+        camera_id = next(name for name, row in self._cameras.items() if row == origin.camera)
+        self._tracks.pop((camera_id, origin.incarnation, TrackId(origin.camera_track_id)), None)
+
+    def _prune_receipts(self) -> None:
+        self._since_prune = 0
+        with self.transaction():
+            self._connection.execute(
+                "DELETE FROM receipts WHERE (camera_id, incarnation, kind, seq) IN ("
+                "SELECT r.camera_id, r.incarnation, r.kind, r.seq FROM receipts r "
+                "JOIN streams s USING (camera_id, incarnation, kind) WHERE r.seq < s.last_seq - ?)",
+                (RECEIPTS_KEPT,),
+            )

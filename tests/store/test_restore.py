@@ -1,0 +1,64 @@
+"""What comes back after a restart."""
+
+from pathlib import Path
+
+from streamreid.engine.events import Outcome, TransitionUpdate
+from streamreid.store import Batch, gallery_rows, last_event_s, restore
+from tests.store.builders import DOOR, HALL, crop_row, full_batch, open_writer, outcome
+
+
+def test_an_empty_store_restores_nothing(tmp_path: Path) -> None:
+    with open_writer(tmp_path / "s.sqlite") as store:
+        state = restore(store, since_s=0.0)
+        assert (state.tracks, state.identities, state.decisions) == ((), (), ())
+        assert state.next_identity_id == 1
+        assert last_event_s(store) is None
+        assert list(gallery_rows(store, since_s=0.0)) == []
+
+
+def test_tracks_come_back_with_crops_and_their_last_decision(tmp_path: Path) -> None:
+    with open_writer(tmp_path / "s.sqlite") as store:
+        store.register_camera(DOOR, url="x", time_source="rtcp")
+        old, new = full_batch(store, 1), full_batch(store, 50)
+        store.commit(old)
+        store.commit(new)
+        late = crop_row(store, 60, track=50, at_s=155.0)
+        update = TransitionUpdate(DOOR, HALL, b"h", 2.0, 9.0)
+        store.commit(Batch(crops=(late,), outcome=Outcome(transitions=(update,))))
+        store.commit(Batch(outcome=outcome(new.crops[0].track, 77, revision=1)))
+    with open_writer(tmp_path / "s.sqlite") as store:
+        state = restore(store, since_s=150.0)
+        (track,) = state.tracks
+        assert (track.track, track.camera_id, track.ended) == (new.crops[0].track, DOOR, True)
+        assert track.entry_ids == (new.crops[0].key, late.key)
+        assert track.entry_times_s == (150.0, 155.0)
+        assert (track.identity_id, track.revision, track.final) == (77, 1, False)
+        assert track.time_source == "rtcp"
+        assert [decision.revision for decision in state.decisions] == [0, 1]
+        assert {identity.identity_id for identity in state.identities} == {77}
+        assert state.transitions == (update,)
+        assert state.next_identity_id == 78
+        assert last_event_s(store) == 160.0
+        assert len(restore(store, since_s=0.0).tracks) == 2
+
+
+def test_open_and_undecided_tracks_always_come_back(tmp_path: Path) -> None:
+    with open_writer(tmp_path / "s.sqlite") as store:
+        store.commit(Batch(crops=(crop_row(store, 1),)))
+        (track,) = restore(store, since_s=1e9).tracks
+        assert (track.ended, track.identity_id, track.revision) == (False, None, -1)
+
+
+def test_the_gallery_comes_back_in_batches_in_order(tmp_path: Path) -> None:
+    with open_writer(tmp_path / "s.sqlite") as store:
+        crops = [crop_row(store, seq, at_s=100.0 + seq % 3) for seq in range(1, 12)]
+        store.commit(Batch(crops=tuple(crops)))
+        batches = list(gallery_rows(store, since_s=101.0, batch_size=3))
+    entries = [row for batch in batches for row in batch]
+    expected = sorted(
+        (crop.captured_at_s, crop.key) for crop in crops if crop.captured_at_s >= 101.0
+    )
+    assert [(row.captured_at_s, row.entry_id) for row in entries] == expected
+    assert max(len(batch) for batch in batches) == 3
+    assert entries[0].feature_map == b"m" * 32
+    assert entries[0].camera_id == DOOR
