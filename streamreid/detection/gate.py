@@ -7,7 +7,7 @@ import numpy as np
 
 from streamreid.detection.background import Background
 from streamreid.types import Frame
-from streamreid.video.image import small_luma
+from streamreid.pictures import small_luma
 
 _WARM_UP_LOOKS = 3
 
