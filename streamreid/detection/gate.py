@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from streamreid.detection.background import Background
-from streamreid.types import Frame
 from streamreid.pictures import small_luma
+from streamreid.types import Frame
 
 _WARM_UP_LOOKS = 3
 

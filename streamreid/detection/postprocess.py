@@ -7,8 +7,8 @@ import numpy as np
 
 from streamreid.detection.detector import MAX_DETECTIONS, suppress_doubles
 from streamreid.errors import DetectorError
-from streamreid.types import Detections, Float32Array, Frame, UInt8Array
 from streamreid.pictures import Letterbox, letterbox_rgb
+from streamreid.types import Detections, Float32Array, Frame, UInt8Array
 
 OutputKind = Literal["people", "end2end", "dense"]
 """`people` `(B, A, 5)`: x1 y1 x2 y2 score, made by our own export. `end2end` `(B, N, 6)`: x1 y1 x2

@@ -1,4 +1,4 @@
-"""The picture operations of `streamreid.pictures` under the name they are looked for beside video."""
+"""The picture operations of `streamreid.pictures`, where readers of video look for them."""
 
 from streamreid.pictures import crop_rgb, letterbox_rgb, resize_planes_to_rgb
 
