@@ -1,0 +1,290 @@
+"""Learned transition times: how long people take from one camera to the next.
+
+For every ordered camera pair a decayed histogram over `start(to) - end(from)`, signed seconds, on
+bins that grow with the time (design: qaconv_tlift.md 11.4). The published TLift has no such
+term; learned histograms follow the line of st-ReID (Wang et al., AAAI 2019).
+"""
+
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamreid.types import CameraId, Float64Array
+
+RANGE_S = 3600.0
+_BINS = 161
+_SCALE_S = 2.0
+_LIMIT = math.asinh(RANGE_S / _SCALE_S)
+_WIDTH = 2 * _LIMIT / _BINS
+_HEADER = struct.Struct("<4sHH")
+_MAGIC = b"TTH1"
+
+CENTRES_S: Float64Array = _SCALE_S * np.sinh((np.arange(_BINS) + 0.5) * _WIDTH - _LIMIT)
+"""Middle of every bin, seconds."""
+
+_EDGES_S: Float64Array = _SCALE_S * np.sinh(np.arange(_BINS + 1) * _WIDTH - _LIMIT)
+_WIDTHS_S: Float64Array = np.diff(_EDGES_S)
+_FLAT: Float64Array = _WIDTHS_S / (2 * RANGE_S)
+
+
+@dataclass(slots=True)
+class _Histogram:
+    counts: Float64Array
+    updated_at_s: float
+
+    def decayed(self, at_s: float, half_life_s: float) -> Float64Array:
+        """Counts as they weigh at `at_s`."""
+        age_s = max(at_s - self.updated_at_s, 0.0)
+        return self.counts * 2.0 ** (-age_s / half_life_s)
+
+
+class TransitionModel:
+    """Transition-time distribution per ordered camera pair, learned while it runs.
+
+    A pair with little support of its own leans on all pairs of its kind (two cameras, or twice the
+    same one), and those on a flat distribution: with no evidence at all the ratio is 1.
+
+    Args:
+        half_life_s: After this time an observation weighs half.
+        prior_support: Weight (kappa) of the pooled distribution, in observations.
+        smoothing: Width of the kernel on the bins, relative to the time itself.
+    """
+
+    def __init__(
+        self,
+        *,
+        half_life_s: float = 7 * 86400.0,
+        prior_support: float = 10.0,
+        smoothing: float = 0.3,
+    ) -> None:
+        if half_life_s <= 0 or prior_support <= 0 or smoothing <= 0:
+            raise ValueError(
+                "half_life_s, prior_support and smoothing must be positive, got "
+                f"{half_life_s}, {prior_support}, {smoothing}"
+            )
+        self.half_life_s = half_life_s
+        self.prior_support = prior_support
+        self.frozen = False
+        offsets = np.arange(-_BINS, _BINS + 1) * _WIDTH
+        kernel = np.exp(-0.5 * (offsets / smoothing) ** 2)
+        self._kernel: Float64Array = kernel / kernel.sum()
+        self._pairs: dict[tuple[CameraId, CameraId], _Histogram] = {}
+        self._pools = {same: _Histogram(np.zeros(_BINS), 0.0) for same in (False, True)}
+        self._background = _Histogram(np.zeros(_BINS), 0.0)
+        self._ratio: dict[tuple[CameraId, CameraId], Float64Array] = {}
+
+    def learn(
+        self,
+        source: CameraId,
+        target: CameraId,
+        delta_s: float,
+        *,
+        at_s: float,
+        weight: float = 1.0,
+    ) -> bool:
+        """Take in one pair of tracks that are believed to be one person.
+
+        Args:
+            source: Camera that was left (`from`).
+            target: Camera that was entered (`to`).
+            delta_s: start(to) - end(from), seconds; outside of one hour it is ignored.
+            at_s: Event time now, epoch seconds; older observations decay towards it.
+            weight: How much to believe it, in (0, 1].
+
+        Returns:
+            Whether it was taken: not when frozen or out of range.
+        """
+        if self.frozen or not abs(delta_s) < RANGE_S:
+            return False
+        key = (source, target)
+        if key not in self._pairs:
+            self._pairs[key] = _Histogram(np.zeros(_BINS), at_s)
+        for histogram in (self._pairs[key], self._pools[source == target]):
+            self._add(histogram, np.array([delta_s]), at_s, weight)
+        self._ratio.clear()
+        return True
+
+    def learn_background(self, delta_s: Float64Array, *, at_s: float) -> None:
+        """Take in times between tracks that were compared, whoever they are.
+
+        What matters for a decision is how much likelier a time is for one person than for any two
+        tracks that are compared; without this, a short memory alone would look like evidence.
+
+        Args:
+            delta_s: start(later) - end(earlier) of compared pairs, seconds.
+            at_s: Event time now, epoch seconds.
+        """
+        if self.frozen or len(delta_s) == 0:
+            return
+        self._add(self._background, delta_s[np.abs(delta_s) < RANGE_S], at_s, 1.0)
+        self._ratio.clear()
+
+    def log_ratio(
+        self, source: CameraId, target: CameraId, delta_s: float, *, at_s: float
+    ) -> float | None:
+        """Log likelihood ratio of a time between two tracks: one person against any two.
+
+        Args:
+            source: Camera that was left.
+            target: Camera that was entered.
+            delta_s: start(to) - end(from), seconds.
+            at_s: Event time now, epoch seconds.
+
+        Returns:
+            None without any evidence or out of range.
+        """
+        if not abs(delta_s) < RANGE_S or self.support_of_kind(source, target, at_s=at_s) < 1.0:
+            return None
+        key = (source, target)
+        if key not in self._ratio:
+            mass = self.distribution(source, target, at_s=at_s)
+            background = self._background.decayed(at_s, self.half_life_s)
+            reference = (self._smooth(background) + self.prior_support * _FLAT) / (
+                background.sum() + self.prior_support
+            )
+            self._ratio[key] = np.log(mass / reference)
+        place = (math.asinh(delta_s / _SCALE_S) + _LIMIT) / _WIDTH - 0.5
+        return float(np.interp(place, np.arange(_BINS), self._ratio[key]))
+
+    def distribution(self, source: CameraId, target: CameraId, *, at_s: float) -> Float64Array:
+        """Probability of every bin of `CENTRES_S` for a pair, shape `(bins,)`, sum 1."""
+        pool = self._pools[source == target].decayed(at_s, self.half_life_s)
+        prior = (self._smooth(pool) + self.prior_support * _FLAT) / (
+            pool.sum() + self.prior_support
+        )
+        own = self._own(source, target, at_s)
+        mass: Float64Array = (self._smooth(own) + self.prior_support * prior) / (
+            own.sum() + self.prior_support
+        )
+        return mass / mass.sum()
+
+    def density(self, source: CameraId, target: CameraId, *, at_s: float) -> Float64Array:
+        """Density per second at every bin of `CENTRES_S`, for drawing, shape `(bins,)`."""
+        return self.distribution(source, target, at_s=at_s) / _WIDTHS_S
+
+    def support(self, source: CameraId, target: CameraId, *, at_s: float) -> float:
+        """Decayed number of observations of a pair."""
+        return float(self._own(source, target, at_s).sum())
+
+    def support_of_kind(self, source: CameraId, target: CameraId, *, at_s: float) -> float:
+        """Decayed number of observations of all pairs of this kind (same camera or two)."""
+        return float(self._pools[source == target].decayed(at_s, self.half_life_s).sum())
+
+    def quantile_s(self, source: CameraId, target: CameraId, share: float, *, at_s: float) -> float:
+        """Time below which a share of a pair's own observations lies; NaN without any.
+
+        Args:
+            source: Camera that was left.
+            target: Camera that was entered.
+            share: 0.5 is the median.
+            at_s: Event time now, epoch seconds.
+        """
+        own = self._own(source, target, at_s)
+        total = own.sum()
+        if total <= 0:
+            return math.nan
+        below = np.concatenate([[0.0], np.cumsum(own)]) / total
+        return float(np.interp(share, below, _EDGES_S))
+
+    def overlap_share(self, source: CameraId, target: CameraId, *, at_s: float) -> float:
+        """Share of observations, both directions, in which the two tracks were there at once."""
+        both = self._own(source, target, at_s) + self._own(target, source, at_s)
+        total = float(both.sum())
+        return float(both[CENTRES_S < 0].sum()) / total if total > 0 else 0.0
+
+    def pairs(self) -> Iterator[tuple[CameraId, CameraId]]:
+        """Ordered camera pairs with observations, sorted."""
+        return iter(sorted(self._pairs))
+
+    def updated_at_s(self, source: CameraId, target: CameraId) -> float:
+        """Event time of the latest observation of a pair; 0 without any."""
+        found = self._pairs.get((source, target))
+        return found.updated_at_s if found else 0.0
+
+    def dump(self, source: CameraId, target: CameraId) -> bytes:
+        """A pair's histogram as bytes for the store."""
+        counts = self._pairs[source, target].counts if (source, target) in self._pairs else None
+        values = np.zeros(_BINS) if counts is None else counts
+        return _HEADER.pack(_MAGIC, _BINS, 0) + values.astype("<f4").tobytes()
+
+    def load(self, source: CameraId, target: CameraId, data: bytes, *, updated_at_s: float) -> None:
+        """Take over a pair's histogram from the store.
+
+        Raises:
+            ValueError: If the bytes are not a histogram of this version.
+        """
+        counts = read_histogram(data)
+        self.reset(source, target)
+        self._pairs[source, target] = _Histogram(counts, updated_at_s)
+        pool = self._pools[source == target]
+        later_s = max(pool.updated_at_s, updated_at_s)
+        pool.counts = pool.decayed(later_s, self.half_life_s) + self._pairs[source, target].decayed(
+            later_s, self.half_life_s
+        )
+        pool.updated_at_s = later_s
+        self._ratio.clear()
+
+    def reset(self, source: CameraId | None = None, target: CameraId | None = None) -> int:
+        """Forget what was learned.
+
+        Args:
+            source: Only pairs that start here; all when None.
+            target: Only pairs that end here; all when None.
+
+        Returns:
+            Number of pairs forgotten.
+        """
+        gone = [
+            key
+            for key in self._pairs
+            if (source is None or key[0] == source) and (target is None or key[1] == target)
+        ]
+        for key in gone:
+            histogram = self._pairs.pop(key)
+            pool = self._pools[key[0] == key[1]]
+            share = histogram.decayed(pool.updated_at_s, self.half_life_s)
+            pool.counts = np.maximum(pool.counts - share, 0.0)
+        self._ratio.clear()
+        return len(gone)
+
+    def _own(self, source: CameraId, target: CameraId, at_s: float) -> Float64Array:
+        found = self._pairs.get((source, target))
+        return np.zeros(_BINS) if found is None else found.decayed(at_s, self.half_life_s)
+
+    def _smooth(self, counts: Float64Array) -> Float64Array:
+        """Convolve with the kernel; mass that would leave the range stays in the last bins."""
+        full = np.convolve(counts, self._kernel)
+        middle = full[_BINS : 2 * _BINS].copy()
+        middle[0] += full[:_BINS].sum()
+        middle[-1] += full[2 * _BINS :].sum()
+        return middle
+
+    def _add(
+        self, histogram: _Histogram, delta_s: Float64Array, at_s: float, weight: float
+    ) -> None:
+        later_s = max(at_s, histogram.updated_at_s)
+        histogram.counts = histogram.decayed(later_s, self.half_life_s)
+        histogram.updated_at_s = later_s
+        place = (np.arcsinh(delta_s / _SCALE_S) + _LIMIT) / _WIDTH
+        np.add.at(histogram.counts, np.clip(place.astype(np.int64), 0, _BINS - 1), weight)
+
+
+def read_histogram(data: bytes) -> Float64Array:
+    """Counts of a stored histogram, one per bin of `CENTRES_S`.
+
+    Raises:
+        ValueError: If the bytes are not a histogram of this version.
+    """
+    size = _HEADER.size + 4 * _BINS
+    if len(data) != size or data[: _HEADER.size] != _HEADER.pack(_MAGIC, _BINS, 0):
+        raise ValueError(
+            f"transition histogram of {len(data)} bytes is not of version {_MAGIC.decode()} with "
+            f"{_BINS} bins ({size} bytes); reset it with 'streamreid topology reset'"
+        )
+    counts = np.frombuffer(data, "<f4", offset=_HEADER.size).astype(np.float64)
+    if not np.isfinite(counts).all() or (counts < 0).any():
+        raise ValueError("transition histogram holds negative or infinite counts")
+    return counts

@@ -1,0 +1,114 @@
+"""Learned transition times: what is learned, what is neutral, what survives a restart."""
+
+import math
+
+import numpy as np
+import pytest
+
+from streamreid.tlift.transition import CENTRES_S, RANGE_S, TransitionModel, read_histogram
+from streamreid.types import CameraId
+
+A, B, C = CameraId("a"), CameraId("b"), CameraId("c")
+
+
+def taught(median_s: float = 40.0, count: int = 300, *, seed: int = 1) -> TransitionModel:
+    rng = np.random.default_rng(seed)
+    model = TransitionModel()
+    for number, delta_s in enumerate(median_s * np.exp(0.3 * rng.standard_normal(count))):
+        model.learn(A, B, float(delta_s), at_s=float(number))
+        model.learn_background(rng.uniform(0, 600, 5), at_s=float(number))
+    return model
+
+
+def test_without_evidence_it_is_neutral() -> None:
+    assert TransitionModel().log_ratio(A, B, 30.0, at_s=0.0) is None
+
+
+@pytest.mark.parametrize("median_s", [3.0, 40.0, 900.0])
+def test_learns_the_median_within_a_tenth(median_s: float) -> None:
+    model = taught(median_s)
+    assert model.quantile_s(A, B, 0.5, at_s=300.0) == pytest.approx(median_s, rel=0.1)
+    assert model.support(A, B, at_s=300.0) == pytest.approx(300.0, rel=0.01)
+
+
+def test_usual_times_speak_for_a_match_and_unusual_ones_against() -> None:
+    model = taught()
+    usual = model.log_ratio(A, B, 40.0, at_s=300.0)
+    unusual = model.log_ratio(A, B, 400.0, at_s=300.0)
+    assert usual is not None
+    assert unusual is not None
+    assert usual > 1.0
+    assert unusual < -1.0
+
+
+def test_times_that_are_just_those_of_any_pair_say_nothing() -> None:
+    rng = np.random.default_rng(0)
+    model = TransitionModel()
+    for number in range(400):
+        model.learn(A, B, float(rng.uniform(0, 600)), at_s=float(number))
+        model.learn_background(rng.uniform(0, 600, 10), at_s=float(number))
+    ratios = [model.log_ratio(A, B, float(delta), at_s=400.0) for delta in range(20, 600, 20)]
+    assert max(abs(ratio) for ratio in ratios if ratio is not None) < 0.4
+
+
+def test_a_new_pair_leans_on_the_others_of_its_kind() -> None:
+    model = taught()
+    near = model.log_ratio(B, C, 40.0, at_s=300.0)
+    assert near is not None
+    assert near > 0.5
+    assert model.support(B, C, at_s=300.0) == 0.0
+    assert model.log_ratio(C, C, 40.0, at_s=300.0) is None
+
+
+def test_the_distribution_is_one() -> None:
+    model = taught()
+    assert model.distribution(A, B, at_s=300.0).sum() == pytest.approx(1.0)
+    assert len(model.density(A, B, at_s=300.0)) == len(CENTRES_S)
+
+
+def test_old_observations_fade() -> None:
+    model = TransitionModel(half_life_s=100.0)
+    model.learn(A, B, 10.0, at_s=0.0)
+    assert model.support(A, B, at_s=300.0) == pytest.approx(0.125)
+
+
+def test_bytes_bring_everything_back() -> None:
+    model = taught()
+    other = TransitionModel()
+    data = model.dump(A, B)
+    other.load(A, B, data, updated_at_s=model.updated_at_s(A, B))
+    np.testing.assert_allclose(
+        other.distribution(A, B, at_s=300.0), model.distribution(A, B, at_s=300.0), atol=1e-6
+    )
+    assert read_histogram(data).sum() == pytest.approx(300.0, rel=0.01)
+
+
+@pytest.mark.parametrize("data", [b"", b"TTH1", b"x" * 652, b"TTH1" + b"\0" * 648])
+def test_refuses_foreign_bytes(data: bytes) -> None:
+    with pytest.raises(ValueError, match="histogram"):
+        TransitionModel().load(A, B, data, updated_at_s=0.0)
+
+
+def test_reset_and_freeze() -> None:
+    model = taught()
+    model.frozen = True
+    assert not model.learn(A, B, 5.0, at_s=400.0)
+    assert model.reset(source=A) == 1
+    assert list(model.pairs()) == []
+    assert model.log_ratio(A, B, 40.0, at_s=400.0) is None
+
+
+def test_overlapping_views_show() -> None:
+    model = TransitionModel()
+    for number in range(40):
+        source, target = (A, B) if number % 2 else (B, A)
+        model.learn(source, target, -3.0 if number % 4 else 4.0, at_s=0.0)
+    assert model.overlap_share(A, B, at_s=0.0) == pytest.approx(0.75)
+    assert model.overlap_share(A, C, at_s=0.0) == 0.0
+
+
+@pytest.mark.parametrize("delta_s", [RANGE_S, -RANGE_S, math.inf, math.nan])
+def test_ignores_what_is_out_of_range(delta_s: float) -> None:
+    model = TransitionModel()
+    assert not model.learn(A, B, delta_s, at_s=0.0)
+    assert model.log_ratio(A, B, delta_s, at_s=0.0) is None
