@@ -221,9 +221,7 @@ def _decode_bye(values: _Header, _: Sequence[Part], __: CameraId) -> Bye:
 
 def _decode_welcome(values: _Header) -> Welcome:
     epoch, window = fields.items(values, "welcome", 2, 2)
-    return Welcome(
-        fields.integer(epoch, "epoch"), fields.integer(window, "window", 1, MAX_ACK_ITEMS)
-    )
+    return Welcome(fields.integer(epoch, "epoch"), fields.integer(window, "window", 1, 4096))
 
 
 def _decode_ack(values: _Header) -> Ack:

@@ -100,7 +100,10 @@ class CounterRow:
 
 
 class ProcessCounters:
-    """The counters of this process, mapped into its memory; use `create` or `open_for_repair`."""
+    """The counters of this process, mapped into its memory; made by `create_counters`.
+
+    As a context manager it closes the books at the end, so enter it before the sender.
+    """
 
     def __init__(self, mapping: mmap.mmap) -> None:
         self._mapping = mapping
@@ -116,6 +119,7 @@ class ProcessCounters:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.mark_closed()
         self.close()
 
     def close(self) -> None:
@@ -279,8 +283,11 @@ def open_for_repair(path: Path) -> Iterator[ProcessCounters]:
         mapping = mmap.mmap(descriptor, 0)
     finally:
         os.close(descriptor)
-    with ProcessCounters(mapping) as counters:
+    counters = ProcessCounters(mapping)
+    try:
         yield counters
+    finally:
+        counters.close()
 
 
 def read_counters(run_dir: Path) -> list[CounterRow]:

@@ -3,16 +3,48 @@
 import ctypes
 import os
 import secrets
+import selectors
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
 from streamreid.clock import Clock
 
+PARENT_VARIABLE = "STREAMREID_SUPERVISOR_PID"
+"""Environment variable with the process id of the supervisor."""
+
 _PR_SET_PDEATHSIG = 1
 _RANDOM_BITS = 22
+
+
+@contextmanager
+def wake_on_signals(
+    selector: selectors.BaseSelector, note: Callable[[int], None]
+) -> Iterator[None]:
+    """Let SIGTERM, SIGINT and SIGHUP end a selector's waiting at once.
+
+    Args:
+        selector: Gets a pipe that becomes readable with every signal; its data is a callable.
+        note: Told the number of each signal, in the main thread.
+    """
+    read_fd, write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    old_handlers = {
+        number: signal.signal(number, lambda number, _frame: note(number)) for number in numbers
+    }
+    old_fd = signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
+    selector.register(read_fd, selectors.EVENT_READ, lambda: os.read(read_fd, 4096))
+    try:
+        yield
+    finally:
+        selector.unregister(read_fd)
+        signal.set_wakeup_fd(old_fd)
+        for number, handler in old_handlers.items():
+            signal.signal(number, handler)
+        os.close(read_fd)
+        os.close(write_fd)
 
 
 class StopFlag:
@@ -52,17 +84,22 @@ def stop_on_signals() -> Iterator[StopFlag]:
         signal.signal(signal.SIGINT, old_int)
 
 
-def die_with_parent(parent_pid: int | None = None) -> None:
-    """Ask the kernel to kill this process when its parent dies; the first thing a worker does.
+def die_with_parent(environ: Mapping[str, str]) -> None:
+    """Ask the kernel to kill this process when the supervisor dies; the first thing a worker does.
+
+    Does nothing in a worker that was started by hand.
 
     Args:
-        parent_pid: The expected parent; when it is gone already, this process ends at once.
+        environ: The environment; the supervisor puts its process id there.
     """
+    parent_pid = environ.get(PARENT_VARIABLE)
+    if parent_pid is None:
+        return
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    # the parent may have died before the kernel knew
-    if parent_pid is not None and os.getppid() != parent_pid:
+    # the supervisor may have died before the kernel knew
+    if str(os.getppid()) != parent_pid:
         os._exit(1)
 
 

@@ -31,8 +31,8 @@ def check_endpoint(endpoint: str, *, encrypted: bool) -> None:
     if not encrypted and not is_loopback(match["host"]):
         raise TransportError(
             f"transport endpoint '{endpoint}' is reachable from other machines, so it needs "
-            "encryption: set transport.keys (make keys with `streamreid keys create`), "
-            "or use an address of this machine such as tcp://127.0.0.1:5577"
+            "encryption: set transport.curve to a folder of keys (`streamreid keys create` makes "
+            "it), or use an address of this machine such as tcp://127.0.0.1:5577"
         )
 
 

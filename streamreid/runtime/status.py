@@ -1,0 +1,186 @@
+"""What is going on in a run, as plain data: for `status`, the live table, metrics and health."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from streamreid.messages import KINDS, Kind
+from streamreid.runtime.conservation import Imbalance
+from streamreid.runtime.counter_table import (
+    COUNTER_NAMES,
+    LATENCY_BUCKETS_S,
+    SOURCE_STATES,
+    TIME_SOURCES,
+    Role,
+)
+from streamreid.runtime.counters import CounterRow, Counts
+from streamreid.transport.outbox import DROP_REASONS
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """One worker process.
+
+    Attributes:
+        role: `camera` or `matcher`.
+        name: Camera id, or the role again.
+        state: As in `runtime.child.ChildState`.
+        pid: Process id while it runs.
+        uptime_s: How long it has run, 0 while it does not.
+        restarts: How often it was started again.
+        last_exit: Last exit code, negative for a signal.
+    """
+
+    role: Role
+    name: str
+    state: str
+    pid: int | None
+    uptime_s: float
+    restarts: int
+    last_exit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """The whole run at one instant.
+
+    Attributes:
+        workers: All processes.
+        rows: All counters, those of ended processes included.
+        imbalances: Books that did not add up, so far.
+        stopping: True once the run was asked to end.
+    """
+
+    workers: Sequence[WorkerStatus]
+    rows: Sequence[CounterRow]
+    imbalances: Sequence[Imbalance]
+    stopping: bool
+
+    def latest(self, role: Role, name: str) -> CounterRow | None:
+        """Counters of the newest process of a worker."""
+        found = [row for row in self.rows if row.role == role and row.name == name]
+        return found[-1] if found else None
+
+    def counter(self, role: Role, name: str, counter: str) -> float:
+        """A counter, summed over all processes that a worker has had."""
+        return sum(
+            row.values[counter] for row in self.rows if row.role == role and row.name == name
+        )
+
+    def books(self, camera: str) -> dict[Kind, Counts]:
+        """Books of a camera, summed over all its processes."""
+        rows = [row for row in self.rows if row.role == "camera" and row.name == camera]
+        return {kind: add_counts(row.books[kind] for row in rows) for kind in KINDS}
+
+    @property
+    def ready(self) -> bool:
+        """True when the matcher works and every camera worker runs or has finished."""
+        matcher = self.latest("matcher", "matcher")
+        return (
+            not self.stopping
+            and matcher is not None
+            and not matcher.closed
+            and matcher.values["ready"] == 1
+            and all(worker.state in ("running", "finished") for worker in self.workers)
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as JSON can carry it."""
+        return {
+            "ready": self.ready,
+            "stopping": self.stopping,
+            "workers": [_worker_dict(self, worker) for worker in self.workers],
+            "imbalances": [
+                {"camera": one.camera, "kind": one.kind, "problem": one.problem}
+                for one in self.imbalances
+            ],
+            "latency_s": latency_quantiles(self.rows),
+        }
+
+
+def add_counts(counts: Iterable[Counts]) -> Counts:
+    """Sum of several books."""
+    produced = stored = outbox = in_flight = 0
+    dropped: dict[str, int] = dict.fromkeys(DROP_REASONS, 0)
+    for one in counts:
+        produced += one.produced
+        stored += one.stored
+        outbox += one.outbox
+        in_flight += one.in_flight
+        for reason, count in one.dropped.items():
+            dropped[reason] += count
+    return Counts(produced, stored, dropped, outbox, in_flight)
+
+
+def latency_quantiles(rows: Iterable[CounterRow]) -> Mapping[str, float | None]:
+    """Crop-to-row latency: upper bound of the bucket in which p50, p95 and p99 lie, in seconds.
+
+    None where nothing was measured, infinity beyond the last bucket.
+    """
+    buckets = [0.0] * (len(LATENCY_BUCKETS_S) + 1)
+    for row in rows:
+        for index in range(len(buckets)):
+            buckets[index] += row.values[f"latency_bucket_{index}"]
+    return {
+        name: _quantile(buckets, share)
+        for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+    }
+
+
+def _quantile(buckets: Sequence[float], share: float) -> float | None:
+    """Upper bound of the bucket that holds the given share."""
+    total = sum(buckets)
+    if total == 0:
+        return None
+    seen = 0.0
+    for bound, count in zip((*LATENCY_BUCKETS_S, float("inf")), buckets, strict=True):
+        seen += count
+        if seen >= share * total:
+            return bound
+    return float("inf")
+
+
+def _worker_dict(status: RunStatus, worker: WorkerStatus) -> dict[str, Any]:
+    """One worker with its gauges and the sums of its counters."""
+    entry: dict[str, Any] = {
+        "role": worker.role,
+        "name": worker.name,
+        "state": worker.state,
+        "pid": worker.pid,
+        "uptime_s": round(worker.uptime_s, 1),
+        "restarts": worker.restarts,
+        "last_exit": worker.last_exit,
+        "counters": {
+            name: int(total)
+            for name in COUNTER_NAMES
+            if (total := status.counter(worker.role, worker.name, name))
+        },
+    }
+    row = status.latest(worker.role, worker.name)
+    if row is not None:
+        entry["gauges"] = {
+            name: value for name, value in row.values.items() if _is_gauge(name) and value
+        }
+    if row is not None and worker.role == "camera":
+        entry["source"] = SOURCE_STATES[int(row.values["source_state"])]
+        entry["time_source"] = TIME_SOURCES[int(row.values["time_source"])]
+        entry["messages"] = {
+            kind: {
+                "produced": counts.produced,
+                "stored": counts.stored,
+                "dropped": {reason: n for reason, n in counts.dropped.items() if n},
+                "outbox": counts.outbox,
+                "in_flight": counts.in_flight,
+            }
+            for kind, counts in status.books(worker.name).items()
+        }
+    return entry
+
+
+def _is_gauge(name: str) -> bool:
+    """True for names that are neither books nor counters nor histogram slots."""
+    return (
+        name not in COUNTER_NAMES
+        and not name.startswith("latency_")
+        and not name.startswith(tuple(f"{kind}_" for kind in KINDS))
+    )
