@@ -38,7 +38,8 @@ class _Histogram:
     def decayed(self, at_s: float, half_life_s: float) -> Float64Array:
         """Counts as they weigh at `at_s`."""
         age_s = max(at_s - self.updated_at_s, 0.0)
-        return self.counts * 2.0 ** (-age_s / half_life_s)
+        result: Float64Array = self.counts * 2.0 ** (-age_s / half_life_s)
+        return result
 
 
 class TransitionModel:
@@ -73,6 +74,7 @@ class TransitionModel:
         self._kernel: Float64Array = kernel / kernel.sum()
         self._pairs: dict[tuple[CameraId, CameraId], _Histogram] = {}
         self._pools = {same: _Histogram(np.zeros(_BINS), 0.0) for same in (False, True)}
+        self._compared: dict[tuple[CameraId, CameraId], _Histogram] = {}
         self._background = _Histogram(np.zeros(_BINS), 0.0)
         self._ratio: dict[tuple[CameraId, CameraId], Float64Array] = {}
 
@@ -103,23 +105,31 @@ class TransitionModel:
         if key not in self._pairs:
             self._pairs[key] = _Histogram(np.zeros(_BINS), at_s)
         for histogram in (self._pairs[key], self._pools[source == target]):
-            self._add(histogram, np.array([delta_s]), at_s, weight)
+            self._add(histogram, delta_s, at_s, weight)
         self._ratio.clear()
         return True
 
-    def learn_background(self, delta_s: Float64Array, *, at_s: float) -> None:
-        """Take in times between tracks that were compared, whoever they are.
+    def learn_background(
+        self, source: CameraId, target: CameraId, delta_s: float, *, at_s: float
+    ) -> None:
+        """Take in the time between two tracks that were compared, whoever they are.
 
         What matters for a decision is how much likelier a time is for one person than for any two
         tracks that are compared; without this, a short memory alone would look like evidence.
 
         Args:
-            delta_s: start(later) - end(earlier) of compared pairs, seconds.
+            source: Camera that was left.
+            target: Camera that was entered.
+            delta_s: start(to) - end(from), seconds.
             at_s: Event time now, epoch seconds.
         """
-        if self.frozen or len(delta_s) == 0:
+        if self.frozen or not abs(delta_s) < RANGE_S:
             return
-        self._add(self._background, delta_s[np.abs(delta_s) < RANGE_S], at_s, 1.0)
+        key = (source, target)
+        if key not in self._compared:
+            self._compared[key] = _Histogram(np.zeros(_BINS), at_s)
+        for histogram in (self._compared[key], self._background):
+            self._add(histogram, delta_s, at_s, 1.0)
         self._ratio.clear()
 
     def log_ratio(
@@ -163,7 +173,8 @@ class TransitionModel:
 
     def density(self, source: CameraId, target: CameraId, *, at_s: float) -> Float64Array:
         """Density per second at every bin of `CENTRES_S`, for drawing, shape `(bins,)`."""
-        return self.distribution(source, target, at_s=at_s) / _WIDTHS_S
+        result: Float64Array = self.distribution(source, target, at_s=at_s) / _WIDTHS_S
+        return result
 
     def support(self, source: CameraId, target: CameraId, *, at_s: float) -> float:
         """Decayed number of observations of a pair."""
@@ -206,9 +217,12 @@ class TransitionModel:
 
     def dump(self, source: CameraId, target: CameraId) -> bytes:
         """A pair's histogram as bytes for the store."""
-        counts = self._pairs[source, target].counts if (source, target) in self._pairs else None
-        values = np.zeros(_BINS) if counts is None else counts
-        return _HEADER.pack(_MAGIC, _BINS, 0) + values.astype("<f4").tobytes()
+        key = (source, target)
+        both = [
+            table[key].counts if key in table else np.zeros(_BINS)
+            for table in (self._pairs, self._compared)
+        ]
+        return _HEADER.pack(_MAGIC, _BINS, 0) + np.concatenate(both).astype("<f4").tobytes()
 
     def load(self, source: CameraId, target: CameraId, data: bytes, *, updated_at_s: float) -> None:
         """Take over a pair's histogram from the store.
@@ -216,15 +230,20 @@ class TransitionModel:
         Raises:
             ValueError: If the bytes are not a histogram of this version.
         """
-        counts = read_histogram(data)
+        own, compared = read_histogram(data)
         self.reset(source, target)
-        self._pairs[source, target] = _Histogram(counts, updated_at_s)
-        pool = self._pools[source == target]
-        later_s = max(pool.updated_at_s, updated_at_s)
-        pool.counts = pool.decayed(later_s, self.half_life_s) + self._pairs[source, target].decayed(
-            later_s, self.half_life_s
-        )
-        pool.updated_at_s = later_s
+        key = (source, target)
+        self._pairs[key] = _Histogram(own, updated_at_s)
+        self._compared[key] = _Histogram(compared, updated_at_s)
+        for total, part in (
+            (self._pools[source == target], self._pairs[key]),
+            (self._background, self._compared[key]),
+        ):
+            later_s = max(total.updated_at_s, updated_at_s)
+            total.counts = total.decayed(later_s, self.half_life_s) + part.decayed(
+                later_s, self.half_life_s
+            )
+            total.updated_at_s = later_s
         self._ratio.clear()
 
     def reset(self, source: CameraId | None = None, target: CameraId | None = None) -> int:
@@ -243,12 +262,15 @@ class TransitionModel:
             if (source is None or key[0] == source) and (target is None or key[1] == target)
         ]
         for key in gone:
-            histogram = self._pairs.pop(key)
-            pool = self._pools[key[0] == key[1]]
-            share = histogram.decayed(pool.updated_at_s, self.half_life_s)
-            pool.counts = np.maximum(pool.counts - share, 0.0)
+            self._subtract(self._pools[key[0] == key[1]], self._pairs.pop(key))
+            if key in self._compared:
+                self._subtract(self._background, self._compared.pop(key))
         self._ratio.clear()
         return len(gone)
+
+    def _subtract(self, total: _Histogram, part: _Histogram) -> None:
+        share = part.decayed(total.updated_at_s, self.half_life_s)
+        total.counts = np.maximum(total.counts - share, 0.0)
 
     def _own(self, source: CameraId, target: CameraId, at_s: float) -> Float64Array:
         found = self._pairs.get((source, target))
@@ -262,23 +284,24 @@ class TransitionModel:
         middle[-1] += full[2 * _BINS :].sum()
         return middle
 
-    def _add(
-        self, histogram: _Histogram, delta_s: Float64Array, at_s: float, weight: float
-    ) -> None:
+    def _add(self, histogram: _Histogram, delta_s: float, at_s: float, weight: float) -> None:
         later_s = max(at_s, histogram.updated_at_s)
         histogram.counts = histogram.decayed(later_s, self.half_life_s)
         histogram.updated_at_s = later_s
-        place = (np.arcsinh(delta_s / _SCALE_S) + _LIMIT) / _WIDTH
-        np.add.at(histogram.counts, np.clip(place.astype(np.int64), 0, _BINS - 1), weight)
+        place = int((math.asinh(delta_s / _SCALE_S) + _LIMIT) / _WIDTH)
+        histogram.counts[min(max(place, 0), _BINS - 1)] += weight
 
 
-def read_histogram(data: bytes) -> Float64Array:
-    """Counts of a stored histogram, one per bin of `CENTRES_S`.
+def read_histogram(data: bytes) -> tuple[Float64Array, Float64Array]:
+    """Counts of a stored histogram: believed matches and all compared pairs.
+
+    Returns:
+        Two arrays with one count per bin of `CENTRES_S`.
 
     Raises:
         ValueError: If the bytes are not a histogram of this version.
     """
-    size = _HEADER.size + 4 * _BINS
+    size = _HEADER.size + 8 * _BINS
     if len(data) != size or data[: _HEADER.size] != _HEADER.pack(_MAGIC, _BINS, 0):
         raise ValueError(
             f"transition histogram of {len(data)} bytes is not of version {_MAGIC.decode()} with "
@@ -287,4 +310,4 @@ def read_histogram(data: bytes) -> Float64Array:
     counts = np.frombuffer(data, "<f4", offset=_HEADER.size).astype(np.float64)
     if not np.isfinite(counts).all() or (counts < 0).any():
         raise ValueError("transition histogram holds negative or infinite counts")
-    return counts
+    return counts[:_BINS], counts[_BINS:]
