@@ -138,9 +138,14 @@ class DetectorConfig(Section):
     )
     sha256: Sha256 | None = Field(None, description="Refuse a weights file with another digest.")
     confidence: Fraction = Field(0.35, description="Detections below this are dropped.")
-    backend: Literal["auto", "torch", "onnx", "openvino"] = "auto"
+    backend: Literal["auto", "torch", "onnxruntime", "openvino-bf16", "openvino-f32"] = Field(
+        "auto", description="auto measures once which is the fastest here."
+    )
     device: Device = "auto"
     threads: Threads = Field(1, description="Threads of the detector in each camera worker.")
+    download: StrictBool = Field(
+        True, description="Whether published weights may be fetched when they are not here."
+    )
 
 
 class GalleryConfig(Section):

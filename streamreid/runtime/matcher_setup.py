@@ -1,0 +1,98 @@
+"""Builds the matcher's gallery and engine from the configuration, and restores what was known."""
+
+import platform
+from collections.abc import Iterable
+from importlib.metadata import version
+
+import numpy as np
+import torch
+
+from streamreid.config.models import Config
+from streamreid.engine.engine import Engine
+from streamreid.engine.settings import EngineSettings, TimeSettings
+from streamreid.gallery.build import build_scorer
+from streamreid.gallery.local import LocalScorer
+from streamreid.gallery.scorer import GalleryEntry
+from streamreid.store.restore import gallery_rows, last_event_s, restore
+from streamreid.store.rows import RunInfo
+from streamreid.store.writer import StoreWriter
+from streamreid.types import CameraId
+
+_LIBRARIES = ("streamreid", "torch", "ultralytics", "av", "numpy", "pyzmq", "trackers")
+
+
+def build_gallery(config: Config) -> LocalScorer:
+    """The scorer that the configuration asks for, empty.
+
+    Raises:
+        ConfigError: The device is missing or the memory does not hold a crop.
+        WeightsError: The weights cannot be loaded.
+    """
+    matcher = config.matcher
+    if matcher.threads is not None:
+        torch.set_num_threads(matcher.threads)
+    return build_scorer(
+        matcher.weights,
+        device=matcher.device,
+        max_crops=matcher.gallery.max_crops,
+        max_age_s=matcher.gallery.max_age_s,
+        memory_bytes=matcher.gallery.memory_bytes,
+        exact=matcher.exact,
+        threads=matcher.threads,
+    )
+
+
+def build_engine(config: Config, scorer: LocalScorer, writer: StoreWriter) -> Engine:
+    """The engine, with everything the store still knows put back into it and into the gallery."""
+    settings = engine_settings(config, scorer)
+    engine = Engine(scorer, settings=settings)
+    latest_s = last_event_s(writer)
+    if latest_s is None:
+        return engine
+    since_s = latest_s - settings.max_age_s
+    for rows in gallery_rows(writer, since_s=since_s):
+        scorer.restore(
+            [GalleryEntry(r.entry_id, r.camera_id, r.track, r.captured_at_s) for r in rows],
+            [row.feature_map for row in rows],
+            np.stack([np.frombuffer(row.vector, "<f2").astype(np.float32) for row in rows]),
+        )
+    engine.restore(restore(writer, since_s=since_s))
+    return engine
+
+
+def engine_settings(config: Config, scorer: LocalScorer) -> EngineSettings:
+    """What the engine decides by: the user's wishes and what comes with the weights."""
+    calibration = scorer.calibration
+    full = config.association.mode == "full"
+    return EngineSettings(
+        calibration_slope=calibration.scale if calibration else 1.0,
+        calibration_offset=calibration.offset if calibration else 0.0,
+        false_merge_rate=config.association.false_merge_rate,
+        lag_s=config.association.lag_s,
+        max_age_s=config.matcher.gallery.max_age_s,
+        shortlist=config.matcher.shortlist,
+        overlaps=_pairs(config.topology.overlaps),
+        disjoint=_pairs(config.topology.disjoint),
+        time=TimeSettings(cooccurrence=full, transitions=full),
+    )
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> frozenset[tuple[CameraId, CameraId]]:
+    return frozenset((CameraId(one), CameraId(other)) for one, other in pairs)
+
+
+def describe_run(config: Config, scorer: LocalScorer) -> RunInfo:
+    """What is recorded about this start: digests, versions and every choice that was made."""
+    return RunInfo(
+        config_digest=config.digest(),
+        weights_digest=scorer.weights_digest,
+        versions={
+            "python": platform.python_version(),
+            **{name: version(name) for name in _LIBRARIES},
+        },
+        choices={
+            **scorer.description,
+            "threads": torch.get_num_threads(),
+            "detector": config.detector.kind,
+        },
+    )

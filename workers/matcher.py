@@ -1,0 +1,106 @@
+"""Wires the process of the matcher: receiver, scorer, engine, store, exit code."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from streamreid.clock import SystemClock
+from streamreid.config.load import load_config
+from streamreid.config.models import Config
+from streamreid.errors import StreamreidError
+from streamreid.runtime.counters import ProcessCounters, create_counters
+from streamreid.runtime.endpoints import matcher_endpoint, server_keys
+from streamreid.runtime.intake import Intake
+from streamreid.runtime.matcher_loop import MatcherLoop, MatcherOptions
+from streamreid.runtime.matcher_setup import build_engine, build_gallery, describe_run
+from streamreid.runtime.merge import ArrivalOrder, ReplayOrder
+from streamreid.runtime.process import StopFlag, die_with_parent, new_incarnation, stop_on_signals
+from streamreid.runtime.worker_log import configure_worker_log
+from streamreid.store.writer import open_store
+from streamreid.transport.receiver import Receiver
+from streamreid.transport.zeromq import open_receiver
+
+_log = structlog.get_logger()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Match until every file has ended or the supervisor says stop; returns the exit code."""
+    die_with_parent(os.environ)
+    parser = argparse.ArgumentParser(prog="workers.matcher")
+    parser.add_argument("--config", type=Path, required=True)
+    args = parser.parse_args(argv)
+    with stop_on_signals() as stop:
+        try:
+            config = load_config(args.config)
+            configure_worker_log(config.logging.level)
+            return _run(config, stop)
+        except StreamreidError as error:
+            _log.error(str(error))
+            return error.exit_code
+
+
+def _run(config: Config, stop: StopFlag) -> int:
+    clock = SystemClock()
+    epoch = new_incarnation(clock)
+    scorer = build_gallery(config)
+    _log.info("matcher ready", **scorer.description)
+    with (
+        create_counters(config.resolved_run_dir, "matcher", "matcher", epoch, clock=clock) as books,
+        open_store(
+            config.store.path,
+            run=describe_run(config, scorer),
+            clock=clock,
+            durability=config.store.durability,
+        ) as writer,
+        _listen(config, epoch, books) as receiver,
+    ):
+        replay = not any(config.camera(camera_id).is_live for camera_id in config.camera_ids)
+        loop = MatcherLoop(
+            receiver=receiver,
+            merger=ReplayOrder(config.camera_ids) if replay else ArrivalOrder(),
+            intake=Intake(
+                writer,
+                urls={name: config.camera(name).url.safe for name in config.camera_ids},
+                weights_digest=scorer.weights_digest,
+                keep_crops=config.store.keep_crops,
+            ),
+            scorer=scorer,
+            engine=build_engine(config, scorer, writer),
+            writer=writer,
+            counters=books,
+            clock=clock,
+            cameras=config.camera_ids,
+            options=MatcherOptions(
+                replay=replay,
+                batch_size=config.matcher.batch_size,
+                batch_wait_s=config.matcher.batch_wait_s,
+                max_crop_age_s=config.matcher.max_crop_age_s,
+                gallery_age_s=config.matcher.gallery.max_age_s,
+            ),
+        )
+        books.set("ready", 1)
+        loop.run(stop)
+        books.mark_closed()
+    return 0
+
+
+def _listen(config: Config, epoch: int, books: ProcessCounters) -> Receiver:
+    known = frozenset(config.camera_ids)
+    return open_receiver(
+        matcher_endpoint(config),
+        epoch=epoch,
+        counters=books,
+        window=config.transport.window,
+        curve=server_keys(config),
+        on_rejected=lambda error: _log.warning("message rejected", reason=str(error)),
+        on_refused=lambda reason: _log.warning("connection refused", reason=reason),
+        knows=known.__contains__,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
