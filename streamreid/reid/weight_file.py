@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from streamreid.errors import WeightsError
@@ -84,9 +85,10 @@ def write(path: Path, card: Card, tensors: Mapping[str, Tensor]) -> str:
     """
     stored = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     header = {"format": FORMAT, "tensors_sha256": digest_of_tensors(stored), "card": asdict(card)}
-    save_file(stored, path, metadata={_HEADER_KEY: json.dumps(header)})
-    digest = digest_of_file(path)
-    sidecar_of(path).write_text(f"{digest}  {path.name}\n", encoding="ascii")
+    content = save(stored, metadata={_HEADER_KEY: json.dumps(header)})
+    digest = hashlib.sha256(content).hexdigest()
+    _replace(path, content)
+    _replace(sidecar_of(path), f"{digest}  {path.name}\n".encode("ascii"))
     return digest
 
 
@@ -147,6 +149,13 @@ def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
         digest.update(value.view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file so that it is either complete or as before."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
 
 
 def _check_sidecar(path: Path, digest: str) -> None:
