@@ -1,5 +1,6 @@
 """SQLite: schema, migrations, the one writer, readers and exports."""
 
+from streamreid.store.reader import StoreReader, open_reader
 from streamreid.store.restore import gallery_rows, last_event_s, restore, stored_seqs
 from streamreid.store.rows import (
     Batch,
@@ -13,23 +14,45 @@ from streamreid.store.rows import (
     RunInfo,
     TrackEnd,
 )
+from streamreid.store.views import (
+    CameraRow,
+    CounterRow,
+    CropPicture,
+    DetectionRow,
+    EventRow,
+    IdentityRow,
+    RunRow,
+    TrackRow,
+    TransitionRow,
+)
 from streamreid.store.writer import Committed, StoreWriter, open_store
 
 __all__ = [
     "Batch",
+    "CameraRow",
     "Committed",
+    "CounterRow",
+    "CropPicture",
     "CropRow",
+    "DetectionRow",
     "DetectionRows",
     "Drop",
+    "EventRow",
     "GalleryRow",
+    "IdentityRow",
     "MessageId",
     "OpenTrack",
     "OutboxEvent",
     "RunInfo",
+    "RunRow",
+    "StoreReader",
     "StoreWriter",
     "TrackEnd",
+    "TrackRow",
+    "TransitionRow",
     "gallery_rows",
     "last_event_s",
+    "open_reader",
     "open_store",
     "restore",
     "stored_seqs",

@@ -12,7 +12,7 @@ _MAX_OWNER_BYTES = 200
 
 
 class StoreLock:
-    """Holds `<database>.lock`; the file stays, only the lock on it comes and goes."""
+    """Holds `<database>.writer`; the file stays, only the lock on it comes and goes."""
 
     def __init__(self, store_path: Path, *, owner: str) -> None:
         """Take the lock.
@@ -24,7 +24,7 @@ class StoreLock:
         Raises:
             StoreError: If another process holds it; the message names that process.
         """
-        path = store_path.with_name(f"{store_path.name}.lock")
+        path = store_path.with_name(f"{store_path.name}.writer")
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
