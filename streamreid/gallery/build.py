@@ -6,7 +6,7 @@ from streamreid.errors import ConfigError
 from streamreid.gallery.local import LocalScorer
 from streamreid.gallery.ring import MapLayout, Ring
 from streamreid.gallery.shortlist import STRIPS
-from streamreid.reid.extract import FeatureExtractor, TorchRunner
+from streamreid.reid.extract import FeatureExtractor, choose_runner
 from streamreid.reid.qaconv import fold
 from streamreid.reid.weights import load_model
 
@@ -20,6 +20,7 @@ def build_scorer(
     memory_bytes: int | None = None,
     exact: bool = False,
     threads: int | None = None,
+    features: str = "auto",
 ) -> LocalScorer:
     """Load weights and reserve the gallery.
 
@@ -31,6 +32,8 @@ def build_scorer(
         memory_bytes: Most bytes for maps and vectors; lowers `max_crops` where it is tighter.
         exact: Leave the shortlist out.
         threads: Threads of the feature network where its back-end can be told; None: its choice.
+        features: Back-end of the feature network: "auto" (measured) or a name of
+            `streamreid.reid.extract.feature_backends`.
 
     Returns:
         An empty scorer.
@@ -41,7 +44,9 @@ def build_scorer(
     """
     chosen = _device(device)
     model = load_model(weights, device=str(chosen))
-    runner = TorchRunner(model.network, device=chosen, dtype=torch.float32)
+    choice = choose_runner(
+        model.network, size=model.input_size, device=chosen, backend=features, threads=threads
+    )
     head = fold(model.head).to(device=chosen, dtype=torch.float32)
     layout = MapLayout(
         height=head.height,
@@ -60,7 +65,7 @@ def build_scorer(
                 f"{layout.bytes_per_crop}; give it at least a few hundred MiB"
             )
     return LocalScorer(
-        FeatureExtractor(runner, model.input_size),
+        FeatureExtractor(choice.runner, model.input_size),
         head,
         Ring(layout, capacity, chosen),
         exact=exact,

@@ -11,8 +11,9 @@ from torch.nn import functional
 from streamreid.gallery.local import LocalScorer
 from streamreid.gallery.ring import MapLayout, Ring
 from streamreid.gallery.scorer import GalleryEntry
-from streamreid.reid.extract import FeatureExtractor, TorchRunner
+from streamreid.reid.extract import FeatureExtractor
 from streamreid.reid.qaconv import FoldedHead, QAConv, fold
+from streamreid.reid.runners import TorchRunner
 from streamreid.types import CameraId, CropKey, TrackKey, UInt8Array
 
 HEIGHT, WIDTH, CHANNELS, STRIPS = 6, 3, 16, 6
