@@ -1,4 +1,4 @@
-"""One writer per store: a lock that ends with the process that holds it."""
+"""One run per run folder: a lock that ends with the process that holds it."""
 
 import fcntl
 import os
@@ -9,30 +9,30 @@ from pathlib import Path
 from streamreid.errors import ControlError
 
 
-class StoreInUseError(ControlError):
-    """Another process holds the lock of this store."""
+class RunInUseError(ControlError):
+    """Another process holds the lock of this run folder."""
 
 
 @contextmanager
-def lock_store(store_path: Path, holder: str) -> Iterator[None]:
-    """Hold the lock of a store.
+def lock_run(run_dir: Path, holder: str) -> Iterator[None]:
+    """Hold the lock of a run folder; the matcher's lock on the store itself is another one.
 
     Args:
-        store_path: The database file; the lock is a file beside it, `NAME.lock`.
+        run_dir: Private folder of the run, made when missing.
         holder: What others are told, such as `streamreid run --cameras cams.yaml`.
 
     Raises:
-        StoreInUseError: Somebody else holds it; names them.
+        RunInUseError: Somebody else holds it; names them.
         ControlError: The lock file cannot be made.
     """
-    path = store_path.with_name(store_path.name + ".lock")
+    path = run_dir / "lock"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as exc:
         raise ControlError(f"cannot make the lock file '{path}': {exc.strerror}") from exc
     try:
-        _take(descriptor, store_path)
+        _take(descriptor, run_dir)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{holder} (process {os.getpid()})\n".encode(), 0)
         yield
@@ -41,10 +41,10 @@ def lock_store(store_path: Path, holder: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def lock_holder(store_path: Path) -> str | None:
-    """Who holds the lock of a store, or None."""
+def run_holder(run_dir: Path) -> str | None:
+    """Who holds the lock of a run folder, or None."""
     try:
-        descriptor = os.open(store_path.with_name(store_path.name + ".lock"), os.O_RDONLY)
+        descriptor = os.open(run_dir / "lock", os.O_RDONLY)
     except OSError:
         return None
     try:
@@ -57,14 +57,14 @@ def lock_holder(store_path: Path) -> str | None:
         os.close(descriptor)
 
 
-def _take(descriptor: int, store_path: Path) -> None:
+def _take(descriptor: int, run_dir: Path) -> None:
     """Take the lock or say who has it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
-        raise StoreInUseError(
-            f"store '{store_path}' is in use by {_read_holder(descriptor)}: stop that one first, "
-            "or choose another store.path"
+        raise RunInUseError(
+            f"'{run_dir}' is in use by {_read_holder(descriptor)}: stop that one first "
+            "(`streamreid stop`), or choose another store.path"
         ) from exc
 
 

@@ -66,7 +66,8 @@ class StopFlag:
 def stop_on_signals() -> Iterator[StopFlag]:
     """Turn SIGTERM into a flag and ignore SIGINT, which the supervisor handles for all.
 
-    A second SIGTERM ends the process at once with exit code 143.
+    A second SIGTERM ends the process at once with exit code 143. Afterwards both are ignored: a
+    worker that has done its work must not die of a request to stop while it leaves.
     """
     flag = StopFlag()
 
@@ -75,13 +76,12 @@ def stop_on_signals() -> Iterator[StopFlag]:
             os._exit(128 + signal.SIGTERM)
         flag.set()
 
-    old_term = signal.signal(signal.SIGTERM, on_term)
-    old_int = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, on_term)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield flag
     finally:
-        signal.signal(signal.SIGTERM, old_term)
-        signal.signal(signal.SIGINT, old_int)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def die_with_parent(environ: Mapping[str, str]) -> None:

@@ -1,0 +1,84 @@
+"""`streamreid run`: the main job, and `streamreid stop` and `streamreid status` beside it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+_CAMERAS = typer.Option(
+    Path("cams.yaml"), "--cameras", "-c", help="The configuration.", show_default=True
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add `run`, `status`, `reload` and `stop`."""
+    app.command(help=_RUN_HELP)(run)
+    app.command(help="Show what a running system does.\n\nExample: streamreid status --json")(
+        status
+    )
+    app.command(help="Read cams.yaml again.\n\nExample: streamreid reload -c cams.yaml")(reload)
+    app.command(help="End a running system in order.\n\nExample: streamreid stop -c cams.yaml")(
+        stop
+    )
+
+
+_RUN_HELP = """Follow people across the cameras of a file until all files have ended or Ctrl-C.
+
+Example: streamreid run --cameras cams.yaml
+"""
+
+
+def run(
+    cameras: Path = _CAMERAS,
+    plain: bool = typer.Option(False, "--plain", help="Lines instead of a table."),
+) -> None:
+    """Run the main job."""
+    from streamreid.cli.run_job import run_job
+
+    raise typer.Exit(run_job(cameras, plain=plain))
+
+
+def status(
+    cameras: Path = _CAMERAS,
+    as_json: bool = typer.Option(False, "--json", help="Everything, for programs."),
+) -> None:
+    """Ask the running supervisor."""
+    from rich.console import Console
+
+    answer = _ask(cameras, "status")
+    console = Console()
+    if as_json:
+        console.print_json(json.dumps(answer))
+        return
+    for worker in answer["workers"]:
+        crops = worker.get("messages", {}).get("crop", {})
+        detail = f", {crops['stored']} crops stored" if crops else ""
+        name = worker["name"] if worker["role"] == worker["name"] else f"camera {worker['name']}"
+        state = worker.get("source", worker["state"])
+        console.print(
+            f"{name}: {state}, {worker['restarts']} restarts{detail}", markup=False, highlight=False
+        )
+
+
+def reload(cameras: Path = _CAMERAS) -> None:
+    """Ask the supervisor to read the file again."""
+    from rich.console import Console
+
+    Console().print_json(json.dumps(_ask(cameras, "reload")))
+
+
+def stop(cameras: Path = _CAMERAS) -> None:
+    """Ask the supervisor to stop."""
+    from rich.console import Console
+
+    _ask(cameras, "stop")
+    Console().print("stopping")
+
+
+def _ask(cameras: Path, verb: str) -> Mapping[str, Any]:
+    from streamreid.config.load import load_config
+    from streamreid.control import request
+
+    return request(load_config(cameras).resolved_run_dir, verb)

@@ -1,0 +1,101 @@
+"""From a configuration file to a running system: the processes, their folder, their books."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from streamreid.clock import Clock
+from streamreid.config.load import load_config
+from streamreid.config.models import Config
+from streamreid.detection.select import DetectorPlan, plan_detector
+from streamreid.runtime.child import WorkerSpec
+from streamreid.runtime.ledger import Ledger
+from streamreid.runtime.logs import Emit
+from streamreid.runtime.status import RunStatus
+from streamreid.runtime.supervisor import Supervisor
+
+Report = Callable[[str], None]
+
+
+def plan_run_detector(config: Config, report: Report) -> DetectorPlan:
+    """Choose the detector once for all cameras: download, export and measure before they start.
+
+    Raises:
+        WeightsError: Weights are missing, damaged or not as pinned.
+        DetectorError: No back-end runs the model here.
+    """
+    settings = config.detector
+    return plan_detector(
+        settings.kind,
+        settings.weights,
+        device=settings.device,
+        sha256=settings.sha256,
+        backend=None if settings.backend == "auto" else settings.backend,
+        threads=settings.threads,
+        allow_download=settings.download,
+        report=report,
+    )
+
+
+def worker_specs(config_path: Path, config: Config) -> list[WorkerSpec]:
+    """The matcher and one worker per camera; a changed digest makes `reload` restart a worker."""
+    shared = _digest(config.detector, config.transport, config.logging)
+    matcher = _digest(config.matcher, config.association, config.topology, config.store)
+    cameras = [
+        WorkerSpec(
+            "camera",
+            camera_id,
+            "workers.camera",
+            ("--config", str(config_path), "--camera", camera_id),
+            # The revealed address: a changed password must restart the worker too.
+            digest=shared
+            + _digest(config.camera(camera_id), config.camera(camera_id).url.reveal()),
+            retry_for_ever=config.camera(camera_id).is_live,
+        )
+        for camera_id in config.camera_ids
+    ]
+    names = ",".join(config.camera_ids)
+    return [
+        WorkerSpec(
+            "matcher",
+            "matcher",
+            "workers.matcher",
+            ("--config", str(config_path)),
+            digest=shared + matcher + names,
+        ),
+        *cameras,
+    ]
+
+
+def build_supervisor(
+    config_path: Path,
+    config: Config,
+    *,
+    clock: Clock,
+    emit: Emit,
+    on_tick: Callable[[RunStatus], None],
+) -> Supervisor:
+    """The supervisor of a run; the caller holds the store's lock.
+
+    Args:
+        config_path: The file, which the workers read themselves.
+        config: What it says.
+        clock: Monotonic time.
+        emit: Where log records go.
+        on_tick: Called twice a second.
+    """
+    run_dir = config.resolved_run_dir
+    run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Supervisor(
+        worker_specs(config_path, config),
+        run_dir=run_dir,
+        ledger=Ledger(run_dir, emit),
+        clock=clock,
+        emit=emit,
+        load_specs=lambda: worker_specs(config_path, load_config(config_path)),
+        on_tick=on_tick,
+    )
+
+
+def _digest(*sections: object) -> str:
+    return hashlib.sha256("\n".join(repr(section) for section in sections).encode()).hexdigest()
