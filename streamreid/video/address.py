@@ -117,6 +117,8 @@ def parse_address(
             `file_root`.
         SourceError: The file or folder does not exist.
     """
+    if not url or any(ord(character) < 32 for character in url):
+        raise ConfigError(f"camera URL {url!r} is empty or holds control characters")
     scheme = url.split("://", 1)[0].lower() if "://" in url else ""
     if scheme and scheme not in ALLOWED_SCHEMES:
         raise ConfigError(

@@ -84,6 +84,9 @@ class FileTimeline:
             self._origin_s = last + self._period_s
             self._first_pts_s = pts_s
             return self._origin_s
+        if step == 0.0:
+            # Some containers write the last position twice; it is a frame of its own all the same.
+            return last + self._period_s
         return max(self._origin_s + (pts_s - self._first_pts_s), last + _TICK_S)
 
 

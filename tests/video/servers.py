@@ -1,0 +1,130 @@
+"""Servers on 127.0.0.1 that tests can kill, freeze and restart."""
+
+import http.server
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody uses at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> bool:
+    """Wait for something that happens in another thread or process; True once it did."""
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return condition()
+
+
+class RtspServer:
+    """aio-rtsp-toolkit's server over a folder of clips, each served in a loop.
+
+    Args:
+        folder: Clips to serve.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = free_port()
+        self._control_port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url(self, name: str, userinfo: str = "") -> str:
+        """Address of a clip."""
+        return f"rtsp://{userinfo}127.0.0.1:{self.port}/{name}"
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
+        command = [str(Path(sys.executable).with_name("rtsp-server")), "-d", str(self._folder)]
+        command += ["-H", "127.0.0.1", "-p", str(self.port), "-cp", str(self._control_port)]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        if not wait_until(self._listens):
+            raise RuntimeError("the RTSP server did not start")
+
+    def kill(self) -> None:
+        """Kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+    def freeze(self) -> None:
+        """Stop it without closing its connections."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            os.kill(self._process.pid, number)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            probe.settimeout(0.5)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@contextmanager
+def rtsp_server(folder: Path) -> Iterator[RtspServer]:
+    """A running RTSP server."""
+    server = RtspServer(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.thaw()
+        server.kill()
+
+
+@contextmanager
+def http_server(
+    answers: dict[str, tuple[int, dict[str, str], bytes]],
+) -> Iterator[tuple[str, list[str]]]:
+    """An HTTP server with fixed answers; gives its address and the list of paths asked for.
+
+    Args:
+        answers: Status, headers and body per path; other paths are 404.
+    """
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            status, headers, body = answers.get(self.path, (404, {}, b""))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            del args
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
