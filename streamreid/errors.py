@@ -3,7 +3,8 @@
 import re
 from typing import ClassVar
 
-_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)[^/@\s]*@")
+# Up to the last @: a password may hold / and @ although it should not; hiding too much is safe.
+_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)[^\s'\"<>]*@")
 _SECRET_FIELD = re.compile(r"(?i)\b(?P<key>pass(?:word|wd)?|pwd|token|secret|auth|key)=[^&\s'\"]+")
 
 

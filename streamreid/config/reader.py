@@ -203,9 +203,7 @@ def _check_tag(node: Node, allowed: str, path: NodePath, document: Document) -> 
     if _tag(node) != allowed:
         where = ".".join(str(part) for part in path) or "the file"
         document.problems.append(
-            Problem(
-                _position(node), f"{where}: tags such as {str(node.tag)[:80]!r} are not allowed"
-            )
+            Problem(_position(node), f"{where}: the tag {str(node.tag)[:80]!r} is not allowed")
         )
 
 

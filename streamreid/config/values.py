@@ -113,6 +113,24 @@ def parse_time(value: object) -> float:
     return moment.timestamp()
 
 
+def format_duration(duration_s: float) -> str:
+    """Write seconds the way `parse_duration` reads them, in the largest unit that fits."""
+    for unit in ("d", "h", "m", "s"):
+        count = duration_s / _DURATION_UNITS_S[unit]
+        if count >= 1 and count == int(count):
+            return f"{int(count)}{unit}"
+    milliseconds = f"{duration_s * 1000:.6f}".rstrip("0").rstrip(".")
+    return f"{milliseconds}ms"
+
+
+def format_size(size_bytes: int) -> str:
+    """Write bytes the way `parse_size` reads them, in the largest unit that fits."""
+    for unit in ("TiB", "TB", "GiB", "GB", "MiB", "MB", "KiB", "kB"):
+        if size_bytes and size_bytes % _SIZE_UNITS[unit] == 0:
+            return f"{size_bytes // _SIZE_UNITS[unit]}{unit}"
+    return f"{size_bytes}B"
+
+
 def _is_point(value: Any) -> bool:
     return (
         isinstance(value, list)
@@ -135,10 +153,20 @@ _SIZE_SCHEMA = {
 _POINT_SCHEMA = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
 _POLYGON_SCHEMA = {"type": "array", "items": _POINT_SCHEMA, "minItems": 3}
 
-DurationS = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
+DurationS = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, when_used="json"),
+    WithJsonSchema(_DURATION_SCHEMA),
+]
 """Seconds, written with a unit."""
 
-SizeBytes = Annotated[int, BeforeValidator(parse_size), WithJsonSchema(_SIZE_SCHEMA)]
+SizeBytes = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    PlainSerializer(format_size, when_used="json"),
+    WithJsonSchema(_SIZE_SCHEMA),
+]
 """Bytes, written with a unit."""
 
 Polygons = Annotated[

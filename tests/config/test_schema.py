@@ -1,0 +1,25 @@
+"""The published JSON schema stays in step with the models."""
+
+import json
+from pathlib import Path
+
+from streamreid.config.schema import config_schema, schema_text
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def test_the_committed_schema_is_todays() -> None:
+    committed = (CONFIGS / "cams.schema.json").read_text()
+    assert committed == schema_text(), "run: streamreid config schema > configs/cams.schema.json"
+
+
+def test_defaults_are_written_with_units() -> None:
+    schema = config_schema()
+    store = schema["$defs"]["StoreConfig"]["properties"]
+    assert store["retention"]["default"] == "3d"
+    assert store["min_free"]["default"] == "500MB"
+    assert schema["additionalProperties"] is False
+
+
+def test_the_schema_holds_no_python_values() -> None:
+    assert json.loads(schema_text()) == config_schema()
