@@ -1,0 +1,1 @@
+"""Tests of the messages between workers and matcher."""
