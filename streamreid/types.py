@@ -10,7 +10,7 @@ CameraId = NewType("CameraId", str)
 """Name of a camera in cams.yaml, `^[A-Za-z0-9_-]{1,64}$`."""
 
 TrackId = NewType("TrackId", int)
-"""One person in one camera without interruption; unique only together with camera and incarnation."""
+"""One person in one camera without interruption; unique only with camera and incarnation."""
 
 TrackKey = NewType("TrackKey", int)
 """Row id of a track in the store: unique over all cameras and runs."""
@@ -22,7 +22,7 @@ IdentityId = NewType("IdentityId", int)
 """One person over all cameras; never reused."""
 
 TimeSource = Literal["rtcp", "arrival", "file"]
-"""Where a capture time comes from: sender report, arrival here, or start time + position in a file."""
+"""Where a capture time comes from: sender report, arrival here, or start + place in a file."""
 
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
@@ -168,7 +168,7 @@ class TrackSummary:
         started_at_s: Capture time of the first detection, epoch seconds.
         ended_at_s: Capture time of the last detection, epoch seconds.
         detection_count: Number of detections in the track.
-        reason: Why it ended: `left`, `segment` (time jump or reconnect), `end` (source ended or stop).
+        reason: Why it ended: `left`, `segment` (time jump, reconnect), `end` (source ended, stop).
     """
 
     camera_id: CameraId

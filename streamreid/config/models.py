@@ -164,8 +164,16 @@ class MatcherConfig(Section):
     device: Device = "auto"
     weights: str = Field("default", min_length=1, max_length=4096)
     sha256: Sha256 | None = None
-    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
-    backend: Literal["auto", "torch", "openvino"] = "auto"
+    features: Literal[
+        "auto",
+        "openvino-bf16",
+        "openvino-fp32",
+        "onnxruntime-fp32",
+        "torch-bf16",
+        "torch-fp32",
+        "torch-fp16",
+        "torch-fp16-graphs",
+    ] = Field("auto", description="Back-end of the feature network; auto measures once.")
     exact: StrictBool = Field(False, description="Score every entry; no shortlist.")
     shortlist: StrictInt = Field(96, ge=1, le=100_000, description="Entries scored exactly.")
     threads: Threads | None = Field(None, description="Threads; by default all cores.")

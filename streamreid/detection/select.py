@@ -216,7 +216,7 @@ def _wants_gpu(device: str) -> bool:
 
 
 def _chosen_backend(model_dir: Path, threads: int, report: Report) -> OnnxBackend:
-    choice_file = model_dir / f"choice-{_machine_key(threads)}.json"
+    choice_file = model_dir / f"choice-{machine_key(threads)}.json"
     try:
         chosen = json.loads(choice_file.read_text("utf-8"))["backend"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -236,7 +236,7 @@ def _chosen_backend(model_dir: Path, threads: int, report: Report) -> OnnxBacken
     return next(name for name in ONNX_BACKENDS if name == chosen)
 
 
-def _machine_key(threads: int) -> str:
+def machine_key(threads: int) -> str:
     """Digest of what decides which back-end is fastest: processor, libraries, threads."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()

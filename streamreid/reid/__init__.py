@@ -1,1 +1,1 @@
-"""Person re-identification networks, the QAConv matching layer, its fast scoring and its weights."""
+"""Person re-identification: networks, the QAConv matching layer, fast scoring, weights."""

@@ -72,6 +72,9 @@ class Intake:
         self._weights_digest = weights_digest
         self._keep_crops = keep_crops
         self._time_source: dict[CameraId, TimeSource] = {}
+        # In the order of the file, not of the first Hello, so that row ids never depend on timing.
+        for camera_id, url in urls.items():
+            writer.register_camera(camera_id, url=url)
 
     def hello(self, hello: Hello) -> list[Item]:
         """A worker is there: make its rows; gives the ends of tracks that a dead one left open."""

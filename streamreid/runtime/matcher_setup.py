@@ -1,23 +1,30 @@
 """Builds the matcher's gallery and engine from the configuration, and restores what was known."""
 
+import hashlib
 import platform
 from collections.abc import Iterable
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
+import structlog
 import torch
 
 from streamreid.config.models import Config
+from streamreid.detection.select import machine_key
+from streamreid.detection.weights import default_cache_dir
 from streamreid.engine.engine import Engine
 from streamreid.engine.settings import EngineSettings, TimeSettings
 from streamreid.gallery.build import build_scorer
 from streamreid.gallery.local import LocalScorer
 from streamreid.gallery.scorer import GalleryEntry
+from streamreid.reid.extract import feature_backends
 from streamreid.store.restore import gallery_rows, last_event_s, restore
 from streamreid.store.rows import RunInfo
 from streamreid.store.writer import StoreWriter
 from streamreid.types import CameraId
 
+_log = structlog.get_logger()
 _LIBRARIES = ("streamreid", "torch", "ultralytics", "av", "numpy", "pyzmq", "trackers")
 
 
@@ -31,7 +38,8 @@ def build_gallery(config: Config) -> LocalScorer:
     matcher = config.matcher
     if matcher.threads is not None:
         torch.set_num_threads(matcher.threads)
-    return build_scorer(
+    remembered = default_cache_dir() / "features" / _choice_name(config)
+    scorer = build_scorer(
         matcher.weights,
         device=matcher.device,
         max_crops=matcher.gallery.max_crops,
@@ -39,7 +47,10 @@ def build_gallery(config: Config) -> LocalScorer:
         memory_bytes=matcher.gallery.memory_bytes,
         exact=matcher.exact,
         threads=matcher.threads,
+        features=_read_choice(remembered) if matcher.features == "auto" else matcher.features,
     )
+    _write_choice(remembered, scorer.extractor.name)
+    return scorer
 
 
 def build_engine(config: Config, scorer: LocalScorer, writer: StoreWriter) -> Engine:
@@ -75,6 +86,31 @@ def engine_settings(config: Config, scorer: LocalScorer) -> EngineSettings:
         disjoint=_pairs(config.topology.disjoint),
         time=TimeSettings(cooccurrence=full, transitions=full),
     )
+
+
+def _choice_name(config: Config) -> str:
+    """Name of the file that remembers which feature back-end was the fastest here."""
+    matcher = config.matcher
+    key = f"{matcher.weights}\n{matcher.device}\n{machine_key(matcher.threads or 0)}"
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def _read_choice(path: Path) -> str:
+    """The remembered back-end; a fresh measurement each time could change the last digits."""
+    try:
+        name = path.read_text("utf-8").strip()
+    except OSError:
+        return "auto"
+    known = (*feature_backends(torch.device("cpu")), *feature_backends(torch.device("cuda")))
+    return name if name in known else "auto"
+
+
+def _write_choice(path: Path, name: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{name}\n", "utf-8")
+    except OSError as exc:
+        _log.warning("the choice of a feature back-end cannot be remembered", reason=exc.strerror)
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> frozenset[tuple[CameraId, CameraId]]:
