@@ -7,7 +7,7 @@ values in float16 and differs from this by up to 2.5e-3.
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse  # type: ignore[import-untyped]
+from scipy import sparse
 
 from streamreid.types import Float32Array, Int64Array
 

@@ -1,0 +1,135 @@
+"""`streamreid eval reid`: Rank-k and mAP of re-identification weights on a data set."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from streamreid.evaluation.reid import Matcher, ReidEvaluation
+
+_BROKEN_SHOWN = 5
+
+
+def register(group: typer.Typer) -> None:
+    """Add `reid` to the `eval` group."""
+    group.command("reid")(reid)
+
+
+def reid(
+    dataset: Annotated[
+        str,
+        typer.Option(
+            help="market1501, cuhk03_np_detected, cuhk03_np_labeled, msmt17, clonedperson or "
+            "folder (names like 0002_c1_03.png)."
+        ),
+    ],
+    root: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    weights: Annotated[
+        str, typer.Option(help="default, qaconv-market, imagenet or a .safetensors file.")
+    ] = "default",
+    query: Annotated[
+        str | None, typer.Option(help="Folder or .txt list of the queries, instead of the split.")
+    ] = None,
+    gallery: Annotated[
+        str | None, typer.Option(help="Folder or .txt list of the gallery, instead of the split.")
+    ] = None,
+    clock: Annotated[
+        Path | None, typer.Option(help="Clock file: camera,sequence,offset_frames.")
+    ] = None,
+    rerank: Annotated[bool, typer.Option("--rerank", help="Also k-reciprocal re-ranking.")] = False,
+    tlift: Annotated[bool, typer.Option("--tlift", help="Also temporal lifting.")] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Score float32 maps instead of int8 ones; slower.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures to this file; - is stdout.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a page with plot, best and worst queries here.")
+    ] = None,
+) -> None:
+    """Rank a gallery for every query and print Rank-k and mAP.
+
+    Gallery images of the query's person in the query's own camera do not count, as on Market-1501.
+
+    Example: streamreid eval reid --dataset market1501 --root Market-1501 --rerank --tlift
+    """
+    from streamreid.cli.progress import progress_bars
+    from streamreid.evaluation.datasets import load
+    from streamreid.evaluation.reid import evaluate_reid
+    from streamreid.evaluation.reid_report import json_bytes, replace_file, write_report
+
+    data = load(
+        dataset, root, query=query, gallery=gallery, clock=clock, required=("query", "gallery")
+    )
+    _check_outputs(json_file, report)
+    matcher = _matcher(weights, device)
+    with progress_bars() as bars:
+        evaluation = evaluate_reid(
+            data, matcher, rerank=rerank, lift=tlift, exact=exact, progress=bars
+        )
+    to_stdout = json_file is not None and str(json_file) == "-"
+    if to_stdout:
+        typer.echo(json_bytes(evaluation.summary()), nl=False)
+    elif json_file is not None:
+        replace_file(json_file, json_bytes(evaluation.summary()))
+    page = write_report(report, evaluation) if report is not None else None
+    _show(evaluation, page, to_stderr=to_stdout)
+
+
+def _matcher(weights: str, device: str) -> "Matcher":
+    """Load weights and choose how to run them."""
+    from streamreid.evaluation.reid import Matcher
+    from streamreid.reid.qaconv import fold
+    from streamreid.reid.weights import load_model
+
+    model = load_model(weights, device=device)
+    return Matcher(model.name, model.digest, model.maps, fold(model.head), model.calibration)
+
+
+def _check_outputs(json_file: Path | None, report: Path | None) -> None:
+    """Refuse outputs that cannot be written before minutes of work are spent."""
+    from streamreid.errors import ConfigError
+
+    if json_file is not None and str(json_file) != "-" and not json_file.resolve().parent.is_dir():
+        raise ConfigError(f"--json {json_file}: its folder does not exist; create it first")
+    if report is not None and report.exists() and not report.is_dir():
+        raise ConfigError(f"--report {report} is a file; give a folder")
+
+
+def _show(evaluation: "ReidEvaluation", page: Path | None, *, to_stderr: bool) -> None:
+    """Print the table, then what a reader must know about it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from streamreid.evaluation.reid_report import STAGE_TITLES
+
+    console = Console(stderr=to_stderr)
+    summary = evaluation.summary()
+    table = Table(title=f"{evaluation.weights} on {evaluation.dataset}")
+    table.add_column("stage")
+    for title in ("Rank-1", "Rank-5", "Rank-10", "Rank-20", "mAP", "seconds"):
+        table.add_column(title, justify="right")
+    for name, figures in summary["results"].items():
+        cells = [f"{100 * value:.1f} %" for value in figures.values()]
+        table.add_row(STAGE_TITLES[name], *cells, f"{evaluation.stages[name].seconds:.1f}")
+    console.print(table)
+    skipped = summary["queries"] - summary["queries_counted"]
+    console.print(
+        f"{summary['queries']} queries ({skipped} without a match in another camera are not "
+        f"counted), {summary['gallery']} gallery images; clock: {evaluation.clock}; "
+        f"features {evaluation.seconds['features']:.1f} s, "
+        f"scores {evaluation.seconds['scores']:.1f} s",
+        highlight=False,
+    )
+    if evaluation.broken:
+        console.print(f"{len(evaluation.broken)} images could not be read and were left out:")
+        for item in evaluation.broken[:_BROKEN_SHOWN]:
+            console.print(f"  {item.reason}", highlight=False, markup=False)
+        if len(evaluation.broken) > _BROKEN_SHOWN:
+            more = "in the JSON file and the report" if page else "with --json or --report"
+            console.print(f"  and {len(evaluation.broken) - _BROKEN_SHOWN} more {more}")
+    if page is not None:
+        console.print(f"report: {page}", highlight=False, markup=False, soft_wrap=True)
