@@ -14,10 +14,12 @@ class Backoff:
 
     Args:
         rng: Source of the jitter.
+        healthy_after_s: Seconds of frames after which a connection counts as good.
     """
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, *, healthy_after_s: float = HEALTHY_AFTER_S) -> None:
         self._rng = rng
+        self._healthy_after_s = healthy_after_s
         self._next_s = FIRST_DELAY_S
 
     def delay_s(self, *, misconfigured: bool) -> float:
@@ -37,5 +39,5 @@ class Backoff:
         Args:
             streamed_for_s: Seconds of frames since the connection was made.
         """
-        if streamed_for_s >= HEALTHY_AFTER_S:
+        if streamed_for_s >= self._healthy_after_s:
             self._next_s = FIRST_DELAY_S

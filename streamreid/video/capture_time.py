@@ -37,7 +37,8 @@ class FileTimeline:
 
     Args:
         start_time_s: Epoch seconds of the first frame.
-        period_s: Expected seconds between frames; used where a position is missing or jumps.
+        period_s: Declared seconds between frames; used where a position is missing or jumps, until
+            a real step has been seen.
     """
 
     def __init__(self, *, start_time_s: float, period_s: float) -> None:
@@ -87,6 +88,9 @@ class FileTimeline:
         if step == 0.0:
             # Some containers write the last position twice; it is a frame of its own all the same.
             return last + self._period_s
+        if step > 0.0:
+            # What is seen beats what is declared: some containers declare absurd rates.
+            self._period_s = step
         return max(self._origin_s + (pts_s - self._first_pts_s), last + _TICK_S)
 
 

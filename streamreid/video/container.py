@@ -104,6 +104,9 @@ def open_container(
     if stream is None:
         container.close()
         raise OpenError(f"{address.shown}: holds no video stream", misconfigured=True)
+    if stream.codec_context is None:
+        container.close()
+        raise OpenError(f"{address.shown}: no decoder for its video", misconfigured=True)
     # Frame threads cost 12-45 % more CPU and add latency (design: performance, section 4).
     stream.thread_type = "NONE"
     stream.codec_context.thread_count = 1

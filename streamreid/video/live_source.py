@@ -1,6 +1,5 @@
 """Live cameras: one thread decodes, keeps only the newest frame, and reconnects for ever."""
 
-import random
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -54,16 +53,16 @@ class LiveSource:
         address: The checked address.
         camera_id: Name of the camera.
         clock: Arrival times and durations.
-        rng: Jitter of the reconnects.
+        backoff: Waits between connections.
     """
 
     def __init__(
-        self, address: SourceAddress, *, camera_id: CameraId, clock: Clock, rng: random.Random
+        self, address: SourceAddress, *, camera_id: CameraId, clock: Clock, backoff: Backoff
     ) -> None:
         self._address = address
         self._camera_id = camera_id
         self._clock = clock
-        self._backoff = Backoff(rng)
+        self._backoff = backoff
         self._timeline = LiveTimeline()
         self._shared = _Shared()
         self._index = 0

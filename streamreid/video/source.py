@@ -103,6 +103,7 @@ def open_source(
     folder_fps: float = 10.0,
     file_root: Path | None = None,
     rng: random.Random | None = None,
+    healthy_after_s: float = 10.0,
 ) -> FrameSource:
     """Open a camera, a video file or a folder of pictures.
 
@@ -119,6 +120,7 @@ def open_source(
         folder_fps: Pictures a second in a folder.
         file_root: When set, files must lie below this folder.
         rng: Jitter of the reconnects; default: seeded by the camera's name.
+        healthy_after_s: Seconds of frames after which the waits between reconnects start anew.
 
     Returns:
         The source.
@@ -128,13 +130,15 @@ def open_source(
         SourceError: A file does not exist or is no video.
     """
     from streamreid.video.address import parse_address
+    from streamreid.video.backoff import Backoff
     from streamreid.video.file_source import FileSource, FolderSource
     from streamreid.video.live_source import LiveSource
 
     address = parse_address(url, live=live, file_root=file_root)
     if address.live:
         jitter = rng if rng is not None else random.Random(camera_id)  # noqa: S311
-        return LiveSource(address, camera_id=camera_id, clock=clock, rng=jitter)
+        backoff = Backoff(jitter, healthy_after_s=healthy_after_s)
+        return LiveSource(address, camera_id=camera_id, clock=clock, backoff=backoff)
     if address.kind == "folder":
         return FolderSource(
             address, camera_id=camera_id, clock=clock, start_time_s=start_time_s, fps=folder_fps

@@ -8,9 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+Answer = tuple[int, dict[str, str], bytes]
+"""Status, headers and body."""
 
 
 def free_port() -> int:
@@ -95,9 +98,7 @@ def rtsp_server(folder: Path) -> Iterator[RtspServer]:
 
 
 @contextmanager
-def http_server(
-    answers: dict[str, tuple[int, dict[str, str], bytes]],
-) -> Iterator[tuple[str, list[str]]]:
+def http_server(answers: Mapping[str, Answer]) -> Iterator[tuple[str, list[str]]]:
     """An HTTP server with fixed answers; gives its address and the list of paths asked for.
 
     Args:
