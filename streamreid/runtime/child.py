@@ -13,7 +13,7 @@ from streamreid.clock import Clock
 from streamreid.runtime.counter_table import Role
 from streamreid.runtime.logs import LineSplitter
 from streamreid.runtime.process import PARENT_VARIABLE
-from streamreid.runtime.restart import EXIT_DONE, RestartHistory, RestartRules
+from streamreid.runtime.restart import RestartHistory, RestartRules
 
 ChildState = Literal[
     "waiting",  # will be started at `start_at_s`
@@ -26,8 +26,6 @@ ChildState = Literal[
     "stopped",
 ]
 FINAL_STATES: tuple[ChildState, ...] = ("finished", "misconfigured", "failed", "stopped")
-
-EXIT_UNASKED = 1
 
 _READ_BYTES = 65536
 _READS_PER_TURN = 16
@@ -191,8 +189,6 @@ class Child:
         if self.state == "stopping":
             self.state = "stopped"
             return
-        if self.spec.role == "matcher" and code == EXIT_DONE:
-            code = EXIT_UNASKED  # a matcher is never done by itself
         decision = self._history.decide(code, now_s=now_s, uptime_s=now_s - self.started_at_s)
         if decision.verdict == "restart":
             self.state = "waiting"

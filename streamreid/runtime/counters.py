@@ -42,6 +42,9 @@ _RING_START = _F64_START + len(F64_NAMES)
 _U64_SLOT = {name: _U64_START + index for index, name in enumerate(U64_NAMES)}
 _F64_SLOT = {name: _F64_START + index for index, name in enumerate(F64_NAMES)}
 
+EARLIER_FOLDER = "counters.earlier"
+"""Where the counters of the run before this one lie, all closed."""
+
 DEFAULT_RING = 1024
 """Last acknowledged sequence numbers kept per kind, for the check against the store."""
 
@@ -257,7 +260,7 @@ def create_counters(
     size = 8 * (_RING_START + ring * len(KINDS))
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.new")
+        draft = path.with_name(f"{path.name.replace('.', '-')}.draft")
         descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             # posix_fallocate: on a full disk this fails here, not later with SIGBUS
@@ -290,10 +293,15 @@ def open_for_repair(path: Path) -> Iterator[ProcessCounters]:
         counters.close()
 
 
-def read_counters(run_dir: Path) -> list[CounterRow]:
-    """Counters of all processes that left a file in `run_dir`, oldest incarnation first."""
+def read_counters(run_dir: Path, *, earlier: bool = False) -> list[CounterRow]:
+    """Counters of all processes of a run, oldest incarnation first.
+
+    Args:
+        run_dir: Private folder of the run.
+        earlier: Read those that the run before this one left instead.
+    """
     rows = []
-    for path in (run_dir / "counters").glob("*.*.*"):
+    for path in (run_dir / (EARLIER_FOLDER if earlier else "counters")).glob("*.*.*"):
         row = read_row(path)
         if row is not None:
             rows.append(row)

@@ -1,5 +1,6 @@
 """The supervisor's books: reads all counters, closes those of the dead, remembers problems."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from streamreid.runtime.conservation import (
     missing_in_store,
 )
 from streamreid.runtime.counter_table import Role
-from streamreid.runtime.counters import CounterRow, read_counters
+from streamreid.runtime.counters import EARLIER_FOLDER, CounterRow, read_counters
 from streamreid.runtime.logs import Emit
 
 
@@ -31,9 +32,14 @@ class Ledger:
         self.imbalances: list[Imbalance] = []
 
     def begin(self) -> None:
-        """Close the books that an earlier run, killed together with its supervisor, left open."""
+        """Put the counters of the run before aside; close what it left open when it was killed."""
         for row in read_counters(self._run_dir):
             self._close(row)
+        folder, earlier = self._run_dir / "counters", self._run_dir / EARLIER_FOLDER
+        if folder.exists():
+            shutil.rmtree(earlier, ignore_errors=True)
+            folder.rename(earlier)
+        self.imbalances.clear()
 
     def rows(self) -> list[CounterRow]:
         """Counters of all processes."""
