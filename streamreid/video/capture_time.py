@@ -85,10 +85,10 @@ class FileTimeline:
             self._origin_s = last + self._period_s
             self._first_pts_s = pts_s
             return self._origin_s
-        if step == 0.0:
+        if 0.0 <= step < _TICK_S:
             # Some containers write the last position twice; it is a frame of its own all the same.
             return last + self._period_s
-        if step > 0.0:
+        if step > _TICK_S:
             # What is seen beats what is declared: some containers declare absurd rates.
             self._period_s = step
         return max(self._origin_s + (pts_s - self._first_pts_s), last + _TICK_S)
