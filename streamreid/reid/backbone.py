@@ -5,15 +5,26 @@ its strides destroy the layout, a 3x3 convolution brings it to few channels, and
 scaled to unit length.
 """
 
-from typing import Literal
+import re
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from streamreid.reid.lite0 import Lite0Trunk
+from streamreid.reid.osnet import WIDTHS, OSNetTrunk
+from streamreid.reid.resnet_ibn import BLOCKS, Norm, ResNetTrunk
 
-ARCHITECTURES = ("lite0", "lite0_in")
+ARCHITECTURES = (
+    "lite0",
+    "lite0_in",
+    *(f"osnet_{width}" for width in WIDTHS),
+    *(f"resnet{depth}{norm}" for depth in BLOCKS for norm in ("", "_ibn_a", "_ibn_b")),
+)
+"""Names that `build` takes; a ResNet may end in `_layer2` or `_layer4`, it is cut after 3 else."""
+
+_RESNET = re.compile(r"resnet(?P<depth>\d+)(?:_ibn_(?P<norm>[ab]))?(?:_layer(?P<layer>[234]))?")
 NeckVersion = Literal["2.1", "1.0"]
 
 
@@ -81,14 +92,26 @@ def build(
     """Build a network with random weights.
 
     Args:
-        architecture: One of `ARCHITECTURES`.
+        architecture: One of `ARCHITECTURES`, for example "lite0_in" or "resnet50_ibn_b_layer2".
         neck_channels: Channels of the maps; 0 for those of the trunk.
         version: See `MapNetwork`.
 
     Raises:
         ValueError: If the architecture is unknown.
     """
-    if architecture not in ARCHITECTURES:
-        raise ValueError(f"architecture {architecture!r}; use one of {ARCHITECTURES}")
-    trunk = Lite0Trunk(instance_norm=architecture == "lite0_in")
-    return MapNetwork(trunk, neck_channels=neck_channels, version=version)
+    return MapNetwork(_trunk(architecture), neck_channels=neck_channels, version=version)
+
+
+def _trunk(architecture: str) -> nn.Module:
+    if architecture in ("lite0", "lite0_in"):
+        return Lite0Trunk(instance_norm=architecture == "lite0_in")
+    if architecture.removeprefix("osnet_") in WIDTHS:
+        return OSNetTrunk(architecture.removeprefix("osnet_"))
+    match = _RESNET.fullmatch(architecture)
+    if match is None or int(match["depth"]) not in BLOCKS:
+        raise ValueError(f"architecture {architecture!r}; use one of {', '.join(ARCHITECTURES)}")
+    return ResNetTrunk(
+        int(match["depth"]),
+        norm=cast(Norm, match["norm"] or "none"),
+        final_layer=int(match["layer"] or 3),
+    )
