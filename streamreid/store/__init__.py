@@ -1,7 +1,9 @@
 """SQLite: schema, migrations, the one writer, readers and exports."""
 
+from streamreid.store.housekeeping import Disk, Housekeeper, Housekeeping, HousekeepingRules
 from streamreid.store.reader import StoreReader, open_reader
 from streamreid.store.restore import gallery_rows, last_event_s, restore, stored_seqs
+from streamreid.store.retention import Removed, Retention
 from streamreid.store.rows import (
     Batch,
     CropRow,
@@ -36,13 +38,19 @@ __all__ = [
     "CropRow",
     "DetectionRow",
     "DetectionRows",
+    "Disk",
     "Drop",
     "EventRow",
     "GalleryRow",
+    "Housekeeper",
+    "Housekeeping",
+    "HousekeepingRules",
     "IdentityRow",
     "MessageId",
     "OpenTrack",
     "OutboxEvent",
+    "Removed",
+    "Retention",
     "RunInfo",
     "RunRow",
     "StoreReader",

@@ -226,9 +226,12 @@ class Inserter:
             dropped = Counter(json.loads(known))
             dropped.update(counts)
             self._connection.execute(
-                "UPDATE streams SET stored = stored + ?, dropped = ?, last_seq = max(last_seq, ?) "
-                "WHERE camera_id = ? AND incarnation = ? AND kind = ?",
-                (stored, json.dumps(dropped), self._last_seq[stream], *stream),
+                "UPDATE streams SET stored = stored + ?, dropped = ?, last_seq = max(last_seq, ?), "
+                "updated_at = ? WHERE camera_id = ? AND incarnation = ? AND kind = ?",
+                (
+                    *(stored, json.dumps(dropped), self._last_seq[stream], self._stored_at_s),
+                    *stream,
+                ),
             )
 
 

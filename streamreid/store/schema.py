@@ -37,6 +37,7 @@ CREATE TABLE streams (
     stored INTEGER NOT NULL DEFAULT 0,
     dropped TEXT NOT NULL DEFAULT '{}',
     last_seq INTEGER NOT NULL DEFAULT -1,
+    updated_at REAL NOT NULL DEFAULT 0,
     PRIMARY KEY (camera_id, incarnation, kind)
 ) STRICT, WITHOUT ROWID;
 

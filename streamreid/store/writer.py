@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from streamreid.clock import Clock
-from streamreid.errors import StoreError, mask_credentials
+from streamreid.errors import StoreError, StoreFullError, mask_credentials
 from streamreid.messages import KINDS, Disposition, Kind
 from streamreid.store.connection import connect_writer, translated
 from streamreid.store.insert import Inserter, TrackOrigin
@@ -332,7 +332,11 @@ class StoreWriter:
         )
 
     def close(self, exit_reason: str = "done") -> None:
-        """End the run, fold the write-ahead log into the file and close it; safe to call twice."""
+        """End the run, fold the write-ahead log into the file and close it; safe to call twice.
+
+        On a full disk the run's end cannot be noted, and the next start will call it a crash;
+        everything committed is safe all the same.
+        """
         if self._lock.released:
             return
         try:
@@ -341,6 +345,9 @@ class StoreWriter:
                     "UPDATE runs SET ended_at = ?, exit_reason = ? WHERE id = ?",
                     (self._clock.now_s(), exit_reason, self._run_id),
                 )
+        except StoreFullError:
+            # Nothing is lost but this note; an error now would hide how the run really ended.
+            return
         finally:
             self._connection.close()
             self._lock.release()
