@@ -203,7 +203,7 @@ class Ledger:
             force: Write the row even when nothing changed.
         """
         before = self._holdings.get(track)
-        self._touch_seen(identity_id, seen_at_s)
+        self.seen(identity_id, seen_at_s)
         if before and before.identity_id == identity_id and before.final == final and not force:
             return
         revision = before.revision + 1 if before else 0
@@ -273,7 +273,8 @@ class Ledger:
             if self._identities.get(absorbed, found) is not found:
                 self._drop(absorbed)
 
-    def _touch_seen(self, identity_id: IdentityId, seen_at_s: float) -> None:
+    def seen(self, identity_id: IdentityId, seen_at_s: float) -> None:
+        """A track of this identity was detected; times may come in any order."""
         found = self._identities[identity_id]
         if seen_at_s > found.last_seen_at_s:
             found.last_seen_at_s = seen_at_s

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from streamreid.association.calibration import sigmoid
 from streamreid.engine.settings import EngineSettings
+from streamreid.engine.timing import TimeTerms
 from streamreid.engine.tracks import Track
 from streamreid.gallery.scorer import Scorer
 from streamreid.types import TrackKey
@@ -17,6 +18,7 @@ class PairScores:
         self._scorer = scorer
         self._settings = settings
         self._logits: dict[TrackKey, dict[TrackKey, float]] = {}
+        self._evidence: dict[TrackKey, dict[TrackKey, tuple[float, TimeTerms]]] = {}
 
     def neighbours(self, track: TrackKey) -> Mapping[TrackKey, float]:
         """Appearance logit with every track it was compared with."""
@@ -50,17 +52,29 @@ class PairScores:
             if math.isnan(value):
                 continue
             logit = settings.calibration_slope * value + settings.calibration_offset
-            self._logits.setdefault(track.key, {})[rival.key] = logit
-            self._logits.setdefault(rival.key, {})[track.key] = logit
+            for one, other in ((track, rival), (rival, track)):
+                self._logits.setdefault(one.key, {})[other.key] = logit
+                if logit > one.best_logit or one.best_match == other.key:
+                    one.best_match, one.best_logit = other.key, logit
+
+    def set_terms(self, first: TrackKey, second: TrackKey, terms: TimeTerms, odds: float) -> None:
+        """Keep what time says about a compared pair, and the log odds that follow."""
+        for one, other in ((first, second), (second, first)):
+            self._evidence.setdefault(one, {})[other] = (odds, terms)
+
+    def odds(self, track: TrackKey) -> Mapping[TrackKey, tuple[float, TimeTerms]]:
+        """Log odds that each compared track is the same person, and the time terms in them."""
+        return self._evidence.get(track, {})
 
     def drop_pair(self, first: TrackKey, second: TrackKey) -> None:
         """Forget one pair."""
         for one, other in ((first, second), (second, first)):
-            row = self._logits.get(one)
-            if row is not None:
-                row.pop(other, None)
-                if not row:
-                    del self._logits[one]
+            for table in (self._logits, self._evidence):
+                row = table.get(one)
+                if row is not None:
+                    row.pop(other, None)
+                    if not row:
+                        del table[one]
 
     def forget(self, track: TrackKey) -> None:
         """Forget every pair of a track."""

@@ -13,6 +13,7 @@ from streamreid.association.ledger import Ledger, Numbers
 from streamreid.engine.labels import choose_labels
 from streamreid.engine.pairs import PairScores
 from streamreid.engine.settings import EngineSettings
+from streamreid.engine.timing import NO_TERMS, TimeEvidence
 from streamreid.engine.tracks import Track
 from streamreid.gallery.scorer import Scorer
 from streamreid.types import Float64Array, IdentityId, Int64Array, TrackKey
@@ -54,6 +55,7 @@ class Resolver:
         self.ledger = ledger
         self._settings = settings
         self._waiting: dict[TrackKey, Track] = {}
+        self.time = TimeEvidence(settings.time)
         self.forgotten_before_s = -math.inf
         self.violations = 0
         self._threshold = (
@@ -87,15 +89,37 @@ class Resolver:
         """
         waiting = [track for track in self.waiting() if track.started_at_s < at_s]
         for track in waiting:
-            if track.needs_scoring(self._settings.crops_per_track):
-                self.score(track)
+            self._refresh(track, at_s)
         scored = [track for track in waiting if track.scored_count]
         if scored:
             self._write(self._group(scored), at_s)
         for track in waiting:
             if self.due_s(track) < at_s:
-                self._settle(track)
+                self._settle(track, at_s)
         self._prune(at_s)
+
+    def _refresh(self, track: Track, at_s: float) -> None:
+        """Bring the evidence about a waiting track up to date where it is worth it."""
+        settled = self.due_s(track) < at_s
+        if track.needs_scoring(self._settings.crops_per_track):
+            self.score(track)
+        elif not settled and (track.listed or not track.ended):
+            return
+        if track.ended:
+            chance = {
+                key: sigmoid(value) for key, value in self._pairs.neighbours(track.key).items()
+            }
+            self.time.listen(track, chance, self._tracks)
+            track.listed = True
+        others = [self._tracks[key] for key in self._pairs.neighbours(track.key)]
+        for other, terms in zip(others, self.time.terms(track, others, at_s=at_s), strict=True):
+            trusted = self.time.trusted(terms, track.camera_id, other.camera_id)
+            odds = self._settings.decision.log_odds(
+                self._pairs.neighbours(track.key)[other.key],
+                trusted.cooccurrence,
+                trusted.transition,
+            )
+            self._pairs.set_terms(track.key, other.key, trusted, odds)
 
     def score(self, track: Track) -> None:
         """Compare a track with the tracks its shortlist names and the identities they belong to."""
@@ -153,14 +177,11 @@ class Resolver:
     def _log_odds(self, waiting: list[Track], index: dict[TrackKey, int]) -> Float64Array:
         table = np.full((len(index), len(index)), np.nan)
         for track in waiting:
-            row = self._pairs.neighbours(track.key)
             here = index[track.key]
-            for key, value in row.items():
+            for key, (odds, _) in self._pairs.odds(track.key).items():
                 there = index.get(key)
                 if there is not None:
-                    table[here, there] = table[there, here] = self._settings.decision.log_odds(
-                        value, None, None
-                    )
+                    table[here, there] = table[there, here] = odds
         return table
 
     def _forbid_unseen(
@@ -198,21 +219,24 @@ class Resolver:
             first.setdefault(group, number)
         for number in grouping.waiting:
             track = grouping.nodes[number]
-            identity_id = labels[int(grouping.member[number])]
-            founder = first[int(grouping.member[number])] == number
-            numbers = self._numbers(grouping, number, labels, founder)
+            group = int(grouping.member[number])
+            final = self.due_s(track) < at_s
             before = self.ledger.holding(track.key)
+            if before is not None and before.identity_id == labels[group] and not final:
+                self.ledger.seen(labels[group], track.seen_at_s)
+                continue
+            founder = first[group] == number
             reason = "new" if founder else "matched"
-            if before is not None and before.identity_id != identity_id:
+            if before is not None and before.identity_id != labels[group]:
                 reason = "revised"
             self.ledger.assign(
                 track.key,
-                identity_id,
-                numbers,
+                labels[group],
+                self._numbers(grouping, number, labels, founder),
                 at_s=at_s,
                 seen_at_s=track.seen_at_s,
                 reason=reason,
-                final=self.due_s(track) < at_s,
+                final=final,
             )
 
     def _numbers(
@@ -225,12 +249,15 @@ class Resolver:
         others = [column for column in range(len(chance)) if column != own and chance[column] > 0]
         runner_up = max(others, key=lambda column: (chance[column], -column), default=None)
         best = self._best_pair(grouping, number)
+        terms = NO_TERMS if best is None else self._pairs.odds(track.key)[best][1]
         probability = chance[own]
         if founder:
             probability = 1.0 - (chance[runner_up] if runner_up is not None else 0.0)
         return Numbers(
             probability=probability,
             appearance=None if best is None else self._pairs.probability(track.key, best),
+            cooccurrence=terms.weight,
+            transition=None if terms.transition is None else math.exp(terms.transition),
             runner_up_identity_id=(
                 None if runner_up is None else labels[int(grouping.columns[runner_up])]
             ),
@@ -271,22 +298,39 @@ class Resolver:
             raise KeyError(f"track {track} is final but holds no identity")
         return holding.identity_id
 
-    def _settle(self, track: Track) -> None:
+    def _settle(self, track: Track, at_s: float) -> None:
         """The decision about a track is final: nothing but constraints and links to it remain."""
         del self._waiting[track.key]
         if self.ledger.holding(track.key) is None:
             del self._tracks[track.key]
             return
         track.final = True
+        self._learn(track, at_s)
         self.violations += self.is_in_two_places(track)
         for other in tuple(self._pairs.neighbours(track.key)):
             if self._tracks[other].final:
                 self._pairs.drop_pair(track.key, other)
 
+    def _learn(self, track: Track, at_s: float) -> None:
+        """Teach the time terms if the track and its best match choose each other by appearance."""
+        match = self._tracks.get(track.best_match) if track.best_match is not None else None
+        if match is None or match.best_match != track.key or not match.ended:
+            return
+        belief = sigmoid(track.best_logit)
+        if belief < self._settings.time.pseudo_match:
+            return
+        others = [
+            self._tracks[key]
+            for key, value in self._pairs.neighbours(track.key).items()
+            if key != match.key and value < 0
+        ]
+        self.time.learn(track, match, others, belief=belief, at_s=at_s)
+
     def _prune(self, at_s: float) -> None:
         """Forget final tracks too old to be linked to that overlap with nothing that waits."""
         earliest = min((track.started_at_s for track in self._waiting.values()), default=at_s)
         before_s = min(at_s - self._settings.max_age_s, earliest)
+        self.time.cooccurrence.expire(earliest - self._settings.time.tau_s)
         self.forgotten_before_s = max(self.forgotten_before_s, before_s)
         # Insertion order follows time closely, so only the head of the dictionary is looked at.
         for key in tuple(islice(self._tracks, 16)):

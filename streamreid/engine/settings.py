@@ -21,10 +21,9 @@ class TimeSettings:
         usual_weight: TLift: mean weight w0 of a candidate, against which a weight counts for or
             against.
         pseudo_match: Appearance probability from which a mutual best pair teaches transition times.
-        pseudo_margin: Log odds by which it must beat the second best on both sides.
         prior_support: Number of pairs (kappa) that the flat prior of a transition histogram weighs.
+        smoothing: Width of the kernel on transition times, relative to the time.
         half_life_s: Half-life of learned transition times, seconds.
-        slack_s: Clocks of different cameras may disagree by about this much, seconds.
     """
 
     cooccurrence: bool = False
@@ -35,10 +34,9 @@ class TimeSettings:
     alpha: float = 0.2
     usual_weight: float = 0.3
     pseudo_match: float = 0.9
-    pseudo_margin: float = 1.0
     prior_support: float = 10.0
+    smoothing: float = 0.3
     half_life_s: float = 7 * 86400.0
-    slack_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What the engine remembers about the tracks that may still change or be linked to."""
 
+import math
 from dataclasses import dataclass, field
 
 from streamreid.association.constraints import Span
@@ -31,6 +32,8 @@ class Track:
         scored_with: The crops it was last scored with.
         scored_count: How many crops it had then.
         listed: Whether it takes part in co-occurrence.
+        best_match: The track that looks most like it so far.
+        best_logit: Appearance logit of that pair.
     """
 
     key: TrackKey
@@ -44,6 +47,8 @@ class Track:
     scored_with: tuple[CropKey, ...] = ()
     scored_count: int = 0
     listed: bool = False
+    best_match: TrackKey | None = None
+    best_logit: float = -math.inf
 
     def span(self) -> Span:
         """Where and when it was seen so far."""
@@ -56,6 +61,12 @@ class Track:
 
     def needs_scoring(self, count: int) -> bool:
         """Whether it changed enough: at first, when its crops doubled, and at the end."""
-        if not self.entries or self.best(count) == self.scored_with:
+        grown = len(self.entries)
+        if grown == self.scored_count:
             return False
-        return self.ended or self.scored_count == 0 or len(self.entries) >= 2 * self.scored_count
+        if not self.ended and 0 < self.scored_count and grown < 2 * self.scored_count:
+            return False
+        if self.best(count) == self.scored_with:
+            self.scored_count = grown
+            return False
+        return True

@@ -1,0 +1,238 @@
+"""What time says about pairs of tracks: live TLift and transition times, each on probation."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from streamreid.engine.settings import TimeSettings
+from streamreid.engine.tracks import Track
+from streamreid.tlift.cooccurrence import CooccurrenceState
+from streamreid.tlift.transition import TransitionModel
+from streamreid.types import CameraId, TrackKey
+
+
+@dataclass(frozen=True, slots=True)
+class TimeTerms:
+    """What time says about one pair; None where there is no evidence.
+
+    Attributes:
+        weight: TLift weight in (0, 1].
+        cooccurrence: `log((w + alpha) / (w0 + alpha))`.
+        transition: Log likelihood ratio of the time between the tracks.
+    """
+
+    weight: float | None = None
+    cooccurrence: float | None = None
+    transition: float | None = None
+
+
+NO_TERMS = TimeTerms()
+
+
+@dataclass(slots=True)
+class Probation:
+    """Whether a term has told believed matches from other candidates lately.
+
+    Attributes:
+        memory: Observations after which an old one weighs 1/e.
+        least: Observations before the term is trusted.
+        count: Decayed number of observations.
+        total: Decayed sum of the contrasts.
+        squares: Decayed sum of their squares.
+    """
+
+    memory: float = 200.0
+    least: float = 8.0
+    count: float = 0.0
+    total: float = 0.0
+    squares: float = 0.0
+
+    def observe(self, contrast: float) -> None:
+        """Take in by how much a believed match's term exceeded that of the other candidates."""
+        keep = 1.0 - 1.0 / self.memory
+        value = max(min(contrast, 3.0), -3.0)
+        self.count = self.count * keep + 1.0
+        self.total = self.total * keep + value
+        self.squares = self.squares * keep + value * value
+
+    @property
+    def passed(self) -> bool:
+        """Whether the mean contrast is above 0 by two standard errors."""
+        if self.count < self.least:
+            return False
+        mean = self.total / self.count
+        spread = max(self.squares / self.count - mean * mean, 1e-6)
+        return mean > 2.0 * math.sqrt(spread / self.count)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the term has had its chance and does not help."""
+        return self.count >= 3 * self.least and not self.passed
+
+
+@dataclass(slots=True)
+class TimeEvidence:
+    """Both time terms of the engine, what they learned, and whether they may speak.
+
+    Attributes:
+        settings: Parameters.
+        cooccurrence: Live TLift.
+        transitions: Learned transition times.
+        companions_help: Probation of live TLift.
+        clock_helps: Probation of transition times, per camera.
+    """
+
+    settings: TimeSettings
+    cooccurrence: CooccurrenceState = field(init=False)
+    transitions: TransitionModel = field(init=False)
+    companions_help: Probation = field(default_factory=Probation)
+    clock_helps: dict[CameraId, Probation] = field(default_factory=dict)
+    learned: dict[tuple[CameraId, CameraId], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.cooccurrence = CooccurrenceState(
+            tau_s=settings.tau_s,
+            sigma_s=settings.sigma_s,
+            pivots=settings.pivots,
+            alpha=settings.alpha,
+        )
+        self.transitions = TransitionModel(
+            half_life_s=settings.half_life_s,
+            prior_support=settings.prior_support,
+            smoothing=settings.smoothing,
+        )
+
+    def listen(
+        self, track: Track, neighbours: Mapping[TrackKey, float], tracks: Mapping[TrackKey, Track]
+    ) -> None:
+        """A track ended: it becomes a query event and a gallery item of co-occurrence.
+
+        Args:
+            track: The track.
+            neighbours: Appearance probability with every track it was compared with.
+            tracks: All tracks.
+        """
+        if not self.settings.cooccurrence or track.listed:
+            return
+        track.listed = True
+        state = self.cooccurrence
+        state.add_query(track.key, track.camera_id, track.started_at_s)
+        for key, probability in neighbours.items():
+            other = tracks[key]
+            if other.listed:
+                state.push(track.key, other.camera_id, other.started_at_s, probability)
+                state.push(key, track.camera_id, track.started_at_s, probability)
+
+    def terms(self, track: Track, others: list[Track], *, at_s: float) -> list[TimeTerms]:
+        """What time says about a track and each of these others.
+
+        Args:
+            track: The track.
+            others: Tracks it was compared with.
+            at_s: Event time now, epoch seconds.
+        """
+        weights = self._weights(track, others) if self.settings.cooccurrence else {}
+        found = []
+        for other in others:
+            weight = weights.get(other.key)
+            found.append(
+                TimeTerms(
+                    weight,
+                    None if weight is None else self._log_weight(weight),
+                    self._transition(track, other, at_s) if self.settings.transitions else None,
+                )
+            )
+        return found
+
+    def trusted(self, terms: TimeTerms, first: CameraId, second: CameraId) -> TimeTerms:
+        """The same terms without those that are not to be trusted at present."""
+        cooccurrence = terms.cooccurrence if self.companions_help.passed else None
+        clocks = all(
+            camera in self.clock_helps and self.clock_helps[camera].passed
+            for camera in (first, second)
+        )
+        return TimeTerms(
+            terms.weight if cooccurrence is not None else None,
+            cooccurrence,
+            terms.transition if clocks else None,
+        )
+
+    def learn(
+        self, track: Track, match: Track, others: list[Track], *, belief: float, at_s: float
+    ) -> None:
+        """Learn from an appearance-only mutual best pair, after the decision about it.
+
+        Args:
+            track: One track of the pair.
+            match: The other.
+            others: Candidates that do not look like the track.
+            belief: Appearance probability of the pair.
+            at_s: Event time now, epoch seconds.
+        """
+        own, *rest = self.terms(track, [match, *others], at_s=at_s)
+        self._examine(track, match, own, rest)
+        if not self.settings.transitions:
+            return
+        source, target, delta_s = passage(track, match)
+        if self.transitions.learn(source, target, delta_s, at_s=at_s, weight=belief):
+            self.learned[source, target] = at_s
+        for other in others:
+            self.transitions.learn_background(*passage(track, other), at_s=at_s)
+
+    def warnings(self) -> list[str]:
+        """Cameras whose clock does not fit what was learned about it."""
+        return [
+            f"camera '{camera}': its times no longer fit the learned transition times; its clock "
+            "may have moved. Times are ignored for it until they fit again"
+            for camera, probation in sorted(self.clock_helps.items())
+            if probation.failed
+        ]
+
+    def _examine(self, track: Track, match: Track, own: TimeTerms, rest: list[TimeTerms]) -> None:
+        """Put both terms to the test on a believed match."""
+        usual = [terms.cooccurrence for terms in rest if terms.cooccurrence is not None]
+        if own.cooccurrence is not None and usual:
+            self.companions_help.observe(own.cooccurrence - float(np.mean(usual)))
+        usual = [terms.transition for terms in rest if terms.transition is not None]
+        if own.transition is not None and usual:
+            for camera in {track.camera_id, match.camera_id}:
+                probation = self.clock_helps.setdefault(camera, Probation())
+                probation.observe(own.transition - float(np.mean(usual)))
+
+    def _weights(self, track: Track, others: list[Track]) -> dict[TrackKey, float]:
+        """TLift weight of each of these tracks with the track as query."""
+        state = self.cooccurrence
+        near = state.companions(track.camera_id, track.started_at_s, math.inf)
+        cameras: dict[CameraId, list[Track]] = {}
+        for other in others:
+            cameras.setdefault(other.camera_id, []).append(other)
+        found = {}
+        for camera, group in cameras.items():
+            times_s = np.array([other.started_at_s for other in group])
+            weights = state.weights(near, camera, times_s)
+            if weights is not None:
+                for other, weight in zip(group, weights.tolist(), strict=True):
+                    found[other.key] = weight
+        return found
+
+    def _log_weight(self, weight: float) -> float:
+        alpha, usual = self.settings.alpha, self.settings.usual_weight
+        return math.log((weight + alpha) / (usual + alpha))
+
+    def _transition(self, track: Track, other: Track, at_s: float) -> float | None:
+        source, target, delta_s = passage(track, other)
+        return self.transitions.log_ratio(source, target, delta_s, at_s=at_s)
+
+
+def passage(first: Track, second: Track) -> tuple[CameraId, CameraId, float]:
+    """From which camera to which, and the seconds between: start(later) - end(earlier).
+
+    Args:
+        first: One track.
+        second: Another; whichever started earlier is where the person came from.
+    """
+    earlier, later = sorted((first, second), key=lambda track: (track.started_at_s, track.key))
+    return earlier.camera_id, later.camera_id, later.started_at_s - earlier.seen_at_s

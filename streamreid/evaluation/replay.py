@@ -1,0 +1,221 @@
+"""Drives the engine with a data set as if it were live, and measures what it decided."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamreid.association.calibration import expected_calibration_error
+from streamreid.association.constraints import CameraPair, Span, violations
+from streamreid.association.ledger import Decision, replay
+from streamreid.engine.engine import Engine
+from streamreid.engine.events import CropAdded, TrackClosed, TrackSeen
+from streamreid.engine.inbox import event_time_s
+from streamreid.engine.settings import EngineSettings
+from streamreid.evaluation.clustering import (
+    ClusterFigures,
+    Search,
+    cluster_figures,
+    false_link_rate,
+    fnir_at_fpir,
+    majority,
+)
+from streamreid.evaluation.tracklets import Tracklet
+from streamreid.gallery.scorer import Embeddings, GalleryEntry, Scorer
+from streamreid.types import CropKey, Float64Array, IdentityId, Int64Array, TrackKey
+
+_ENTRIES_PER_TRACK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFigures:
+    """What one replay measured, fractions unless it is a count.
+
+    Attributes:
+        clusters: Final identities against the truth.
+        links: Final links to an identity that existed already.
+        false_links: Those of them that join two people.
+        new_person_errors: Strangers taken for somebody, and known people taken for new.
+        fnir_at_fpir_10: Known people missed when 10 % of strangers pass.
+        fnir_at_fpir_1: The same at 1 %.
+        calibration_error: Expected calibration error of the best candidate's probability.
+        revised: Ledger rows that changed an identity after the first.
+        in_two_places: Pairs of tracks of one identity at once in one camera.
+        in_two_cameras: Pairs of tracks of one identity at once in two cameras.
+    """
+
+    clusters: ClusterFigures
+    links: int
+    false_links: int
+    new_person_errors: tuple[int, int]
+    fnir_at_fpir_10: float
+    fnir_at_fpir_1: float
+    calibration_error: float
+    revised: int
+    in_two_places: int
+    in_two_cameras: int
+
+    @property
+    def false_link_rate(self) -> float:
+        """Share of final links that join two people; 0 without links."""
+        return self.false_links / self.links if self.links else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Result of one replay.
+
+    Attributes:
+        rows: The ledger, in order.
+        searches: One per final engine decision, in order.
+        figures: What was measured.
+    """
+
+    rows: tuple[Decision, ...]
+    searches: tuple[Search, ...]
+    figures: StreamFigures
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    event: CropAdded | TrackSeen | TrackClosed
+    entry: GalleryEntry | None
+
+
+def entry_key(track: TrackKey, number: int) -> CropKey:
+    """Entry id of a tracklet's n-th chosen image; independent of the order of tracks."""
+    return CropKey(int(track) * _ENTRIES_PER_TRACK + number)
+
+
+def chosen_images(tracklet: Tracklet, count: int) -> Int64Array:
+    """Which of a tracklet's images become crops: at most `count`, spread over it."""
+    total = len(tracklet.images)
+    return np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(np.int64))
+
+
+def run_stream(
+    tracklets: Sequence[Tracklet],
+    scorer: Scorer,
+    embed: Callable[[Tracklet, int], Embeddings],
+    settings: EngineSettings,
+    *,
+    all_camera_pairs: frozenset[CameraPair] = frozenset(),
+    progress: Callable[[int], None] | None = None,
+) -> Replay:
+    """Replay tracklets in order of time through the engine.
+
+    Args:
+        tracklets: The tracklets; their `track` numbers name them.
+        scorer: An empty scorer.
+        embed: Embedding of a tracklet's n-th image.
+        settings: What the engine decides by.
+        all_camera_pairs: Pairs for which being in both at once is counted.
+        progress: Called with the number of tracklets that have ended.
+    """
+    engine = Engine(scorer, settings=settings)
+    rows: list[Decision] = []
+    ended = 0
+    for arrival, image in _arrivals(tracklets, settings.crops_per_track):
+        event = arrival.event
+        now_s = event_time_s(event)
+        if arrival.entry is not None and image is not None:
+            scorer.insert([arrival.entry], embed(*image))
+            scorer.evict(before_s=now_s - settings.max_age_s - settings.lag_s)
+        rows.extend(engine.observe(event, now_s).decisions)
+        if isinstance(event, TrackClosed):
+            ended += 1
+            if progress is not None:
+                progress(ended)
+    rows.extend(engine.close(tracklets[-1].ended_at_s if tracklets else 0.0).decisions)
+    searches = judge(rows, {tracklet.track: tracklet.person for tracklet in tracklets})
+    return Replay(
+        tuple(rows), tuple(searches), _figures(tracklets, rows, searches, all_camera_pairs)
+    )
+
+
+def judge(rows: Sequence[Decision], person: dict[TrackKey, int]) -> list[Search]:
+    """Hold every final engine decision against the truth, in the order they were made.
+
+    An identity stands for the person of most of its tracks that were final before; a person is
+    known when one of their tracks was.
+
+    Args:
+        rows: The ledger.
+        person: True person of every track.
+    """
+    members: dict[IdentityId, list[int]] = {}
+    seen: set[int] = set()
+    searches = []
+    for row in rows:
+        if not row.final or row.actor != "engine":
+            continue
+        truth = person[row.track]
+        linked = row.identity_id in members
+        candidate = row.identity_id if linked else row.runner_up_identity_id
+        probability = row.probability if linked else row.runner_up_probability
+        correct = candidate in members and majority(members[candidate]) == truth
+        if candidate not in members:
+            probability = 0.0
+        searches.append(Search(truth in seen, float(probability or 0.0), correct, linked))
+        members.setdefault(row.identity_id, []).append(truth)
+        seen.add(truth)
+    return searches
+
+
+def _figures(
+    tracklets: Sequence[Tracklet],
+    rows: Sequence[Decision],
+    searches: Sequence[Search],
+    camera_pairs: frozenset[CameraPair],
+) -> StreamFigures:
+    held = replay(rows)
+    known = [tracklet for tracklet in tracklets if tracklet.track in held]
+    identity = [held[tracklet.track].identity_id for tracklet in known]
+    spans = [
+        (one, Span(item.track, item.camera_id, item.started_at_s, item.ended_at_s))
+        for one, item in zip(identity, known, strict=True)
+    ]
+    same_camera = len(violations(spans))
+    false_links, links = false_link_rate(searches)
+    probability: Float64Array = np.array([search.probability for search in searches])
+    correct: Float64Array = np.array([float(search.correct) for search in searches])
+    asked = probability > 0
+    return StreamFigures(
+        clusters=cluster_figures([item.person for item in known], identity),
+        links=links,
+        false_links=false_links,
+        new_person_errors=(
+            sum(search.linked and not search.known for search in searches),
+            sum(search.known and not search.linked for search in searches),
+        ),
+        fnir_at_fpir_10=fnir_at_fpir(searches, 0.1),
+        fnir_at_fpir_1=fnir_at_fpir(searches, 0.01),
+        calibration_error=expected_calibration_error(probability[asked], correct[asked]),
+        revised=sum(row.reason == "revised" for row in rows),
+        in_two_places=same_camera,
+        in_two_cameras=len(violations(spans, camera_pairs)) - same_camera,
+    )
+
+
+def _arrivals(
+    tracklets: Sequence[Tracklet], crops: int
+) -> Iterator[tuple[_Arrival, tuple[Tracklet, int] | None]]:
+    """Events of all tracklets in order of time, with the image behind each crop."""
+    found: list[tuple[float, int, int, _Arrival, tuple[Tracklet, int] | None]] = []
+    for tracklet in tracklets:
+        for number in chosen_images(tracklet, crops).tolist():
+            time_s = tracklet.times_s[number]
+            key = entry_key(tracklet.track, number)
+            crop = CropAdded(
+                tracklet.track, tracklet.camera_id, key, time_s, tracklet.started_at_s, 0.5
+            )
+            entry = GalleryEntry(key, tracklet.camera_id, tracklet.track, time_s)
+            arrival = _Arrival(crop, entry)
+            found.append((time_s, 0, int(key), arrival, (tracklet, number)))
+        closed = TrackClosed(
+            tracklet.track, tracklet.camera_id, tracklet.started_at_s, tracklet.ended_at_s, "left"
+        )
+        found.append((tracklet.ended_at_s, 1, int(tracklet.track), _Arrival(closed, None), None))
+    found.sort(key=lambda item: item[:3])
+    for _, _, _, arrival, image in found:
+        yield arrival, image
