@@ -13,6 +13,7 @@ from torch import Tensor
 
 from streamreid.reid.feature_maps import FeatureMaps
 from streamreid.reid.matching_blocks import block_kernels, choose_block_kernel
+from streamreid.reid.matching_cuda import TritonKernel, triton_kernel
 from streamreid.reid.qaconv import FoldedHead
 
 __all__ = [
@@ -44,7 +45,7 @@ class Kernel(Protocol):
 
 
 def backends(device: torch.device | str = "cpu") -> tuple[str, ...]:
-    """Names that `match_scores` accepts on a device, besides "auto"."""
+    """Names that `match_scores` accepts on a device, besides "auto" and, with Triton, "triton"."""
     return tuple(block_kernels(torch.device(device)))
 
 
@@ -76,6 +77,8 @@ def match_scores(
     kernel = _kernel(backend, items)
     head = head.to(device=items.data.device, dtype=torch.float32)
     queries = queries.to_dtype(kernel.map_dtype)
+    if isinstance(kernel, TritonKernel):
+        return kernel.scores(queries, items.to_dtype(kernel.map_dtype), head)
     once = query is gallery and head.symmetric
     scores = torch.empty(len(queries), len(items), device=items.data.device)
     for start in range(0, len(items), _CHUNK):
@@ -218,13 +221,20 @@ def _single(maps: FeatureMaps | Tensor) -> FeatureMaps:
 
 
 def _kernel(backend: str, gallery: FeatureMaps) -> Kernel:
-    device = gallery.data.device
+    device, dtype = gallery.data.device, gallery.data.dtype
+    fused = triton_kernel(dtype, device, locations=gallery.data.shape[1], channels=gallery.channels)
     if backend == "auto":
-        return choose_block_kernel(gallery.data.dtype, device)
+        # Plain float32 maps get the layer's own numbers; the fused kernel works in fewer bits.
+        if fused is not None and device.type == "cuda" and dtype != torch.float32:
+            return fused
+        return choose_block_kernel(dtype, device)
+    if fused is not None and backend == fused.name:
+        return fused
     usable = block_kernels(device)
     if backend not in usable:
+        names = [*usable, *([fused.name] if fused is not None else [])]
         raise ValueError(
-            f"unknown matching back-end {backend!r}; use 'auto' or, on {device}, {list(usable)}"
+            f"unknown matching back-end {backend!r}; use 'auto' or, on {device}, one of {names}"
         )
     return usable[backend]
 
