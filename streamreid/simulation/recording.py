@@ -24,6 +24,7 @@ def record_scene(
     folder: Path,
     *,
     alike: Iterable[Sequence[int]] = (),
+    settings: Sequence[str] = (),
     progress: Callable[[int], None] | None = None,
 ) -> SceneTruth:
     """Render every camera of a scene into `folder`.
@@ -33,6 +34,7 @@ def record_scene(
         folder: Where `<camera>.mp4`, `<camera>.gt.txt`, `truth.json` and `cams.yaml` go; made if
             needed.
         alike: Groups of people to be named as look-alikes beyond those in equal clothes.
+        settings: Further lines for cams.yaml.
         progress: Told after each frame how many frames of all cameras are done.
 
     Returns:
@@ -68,7 +70,7 @@ def record_scene(
             boxes=boxes,
         )
         write_truth(truth, folder)
-        (folder / CONFIG_FILE).write_text(cameras_yaml(scene), encoding="utf-8")
+        (folder / CONFIG_FILE).write_text(cameras_yaml(scene, settings), encoding="utf-8")
     except OSError as error:
         raise StoreError(
             f"{folder}: cannot write the scene ({error}); choose another folder or free some space"
@@ -76,8 +78,8 @@ def record_scene(
     return truth
 
 
-def cameras_yaml(scene: Scene) -> str:
-    """A cams.yaml whose cameras are the scene's files in the same folder."""
+def cameras_yaml(scene: Scene, settings: Sequence[str] = ()) -> str:
+    """A cams.yaml whose cameras are the files of a scene in the same folder."""
     lines = [
         "# Written by streamreid: a drawn scene with known truth (truth.json).",
         "streamreid: 1",
@@ -88,7 +90,7 @@ def cameras_yaml(scene: Scene) -> str:
         start = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         name = camera.camera_id
         lines.append(f'  {name}: {{url: "{name}.mp4", start_time: {start}}}')
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *settings, ""])
 
 
 def _record_camera(
