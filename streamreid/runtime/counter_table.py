@@ -32,6 +32,7 @@ CounterName = Literal[
     "reconnects",
     "segments",
     "welcomes",  # times that a matcher accepted this worker
+    "refusals",  # times that a matcher refused this worker's key
     # matcher
     "messages_received",
     "messages_rejected",  # unreadable, from whomever

@@ -12,11 +12,12 @@ class LinkEvent:
     """Something that happened on a worker's link.
 
     Attributes:
-        kind: `up` (a matcher is connected), `down` (it is not any more) or `parts`.
+        kind: `up` (a matcher is connected), `down` (it is not any more), `refused` (it does not
+            want us) or `parts`.
         parts: The message, for `parts`.
     """
 
-    kind: Literal["up", "down", "parts"]
+    kind: Literal["up", "down", "refused", "parts"]
     parts: tuple[Part, ...] = ()
 
 

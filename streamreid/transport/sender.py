@@ -53,7 +53,7 @@ class SenderCounters(Protocol):
     def book(self, kind: Kind) -> Book:
         """The books of one kind."""
 
-    def add(self, name: Literal["turns", "welcomes"], count: int = 1) -> None:
+    def add(self, name: Literal["turns", "welcomes", "refusals"], count: int = 1) -> None:
         """Raise a counter."""
 
     def set(self, name: Literal["connected", "last_ack_at_s"], value: float) -> None:
@@ -72,6 +72,7 @@ class Sender:
         outbox_bytes: Most bytes of each kind that wait to be sent.
         stop: Asked while a full outbox makes the caller wait; True gives up waiting.
         jpeg_quality: Send crops as JPEG of this quality instead of raw pixels.
+        on_refused: Told when the matcher refuses the connection.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Sender:
         outbox_bytes: int = 64 * 1024 * 1024,
         stop: Callable[[], bool] = lambda: False,
         jpeg_quality: int | None = None,
+        on_refused: Callable[[], None] = lambda: None,
     ) -> None:
         self._link = link
         self._hello = hello
@@ -92,6 +94,7 @@ class Sender:
         self._counters = counters
         self._stop = stop
         self._jpeg_quality = jpeg_quality
+        self._on_refused = on_refused
         self._boxes: dict[Kind, Outbox] = {
             kind: Outbox(
                 counters.book(kind),
@@ -194,6 +197,9 @@ class Sender:
                 self._connect()
             elif event.kind == "down":
                 self._disconnect()
+            elif event.kind == "refused":
+                self._counters.add("refusals")
+                self._on_refused()
             else:
                 self._take(event.parts)
         self._say_hello_again()

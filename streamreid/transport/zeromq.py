@@ -1,7 +1,8 @@
 """The transport over ZeroMQ: DEALER sockets of camera workers, the ROUTER socket of the matcher."""
 
+import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
@@ -26,18 +27,25 @@ _SENDER_LINGER_MS = 200
 _CONTROL_MESSAGES = 64
 _ZERO_COPY_BYTES = 64 * 1024
 
-_WORKER_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
-_MATCHER_EVENTS = (
+_REFUSED_RETRY_S = 1.0
+
+_REFUSALS = (
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
+_WORKER_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | _REFUSALS
 
 
 class ZmqWorkerLink:
     """One DEALER socket with its own context; `IMMEDIATE`, so nothing queues for an absent peer."""
 
-    def __init__(self, endpoint: str, identity: bytes, curve: CurveClient | None) -> None:
+    def __init__(
+        self, endpoint: str, identity: bytes, curve: CurveClient | None, clock: Clock
+    ) -> None:
+        self._endpoint = endpoint
+        self._clock = clock
+        self._retry_at_s = float("inf")
         self._context: zmq.Context[Any] = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         _set_common_options(self._socket)
@@ -60,10 +68,8 @@ class ZmqWorkerLink:
     def poll(self, timeout_s: float) -> list[LinkEvent]:
         """Connection changes first, then messages."""
         self._poller.poll(max(0, round(timeout_s * 1000)))
-        events = [
-            LinkEvent("up" if event == zmq.EVENT_HANDSHAKE_SUCCEEDED else "down")
-            for event, _ in _monitor_events(self._monitor)
-        ]
+        events = [LinkEvent(self._meaning(event)) for event, _ in _monitor_events(self._monitor)]
+        self._try_again()
         while (parts := _receive(self._socket)) is not None:
             events.append(LinkEvent("parts", tuple(parts)))
         return events
@@ -71,6 +77,24 @@ class ZmqWorkerLink:
     def send(self, parts: Sequence[Part]) -> bool:
         """Hand a message to the socket; False without a connection or beyond its bound."""
         return _send(self._socket, parts)
+
+    def _meaning(self, event: int) -> Literal["up", "down", "refused"]:
+        """What a monitor event says about the connection."""
+        if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            return "up"
+        if event == zmq.EVENT_DISCONNECTED:
+            return "down"
+        self._retry_at_s = min(self._retry_at_s, self._clock.monotonic_s() + _REFUSED_RETRY_S)
+        return "refused"
+
+    def _try_again(self) -> None:
+        """The library gives up after a refusal; the key may be allowed later, so connect anew."""
+        if self._clock.monotonic_s() < self._retry_at_s:
+            return
+        self._retry_at_s = float("inf")
+        with contextlib.suppress(zmq.ZMQError):
+            self._socket.disconnect(self._endpoint)
+        self._socket.connect(self._endpoint)
 
     def close(self) -> None:
         """Close; what was just sent has a moment to leave."""
@@ -103,7 +127,7 @@ class ZmqMatcherLink:
         self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         # a sound worker never has more under way, so this bounds what a hostile one can pile up
         self._socket.setsockopt(zmq.RCVHWM, window * len(KINDS) + _CONTROL_MESSAGES)
-        self._monitor = self._socket.get_monitor_socket(_MATCHER_EVENTS)
+        self._monitor = self._socket.get_monitor_socket(_REFUSALS)
         self._monitor.setsockopt(zmq.LINGER, 0)
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
@@ -168,6 +192,7 @@ def open_sender(
     stop: Callable[[], bool] = lambda: False,
     curve: CurveClient | None = None,
     jpeg_quality: int | None = None,
+    on_refused: Callable[[], None] = lambda: None,
 ) -> Sender:
     """Connect a camera worker to the matcher; it need not be there yet.
 
@@ -181,6 +206,7 @@ def open_sender(
         stop: Asked while a full outbox makes the caller wait; True gives up waiting.
         curve: Keys; needed off loopback.
         jpeg_quality: Send crops as JPEG of this quality instead of raw pixels.
+        on_refused: Told when the matcher refuses the connection, for want of an allowed key.
 
     Raises:
         TransportError: The endpoint cannot be used.
@@ -188,7 +214,7 @@ def open_sender(
     check_endpoint(endpoint, encrypted=curve is not None)
     identity = f"{hello.camera_id}.{hello.incarnation}".encode("ascii")
     return Sender(
-        ZmqWorkerLink(endpoint, identity, curve),
+        ZmqWorkerLink(endpoint, identity, curve, clock),
         hello,
         clock=clock,
         counters=counters,
@@ -196,6 +222,7 @@ def open_sender(
         outbox_bytes=outbox_bytes,
         stop=stop,
         jpeg_quality=jpeg_quality,
+        on_refused=on_refused,
     )
 
 
