@@ -89,6 +89,12 @@ class StoreFullError(StoreError):
     """The disk or the allowed size is used up; the same write succeeds once there is room."""
 
 
+class AssociationError(StreamreidError):
+    """An operator's correction contradicts what was seen or names what does not exist."""
+
+    exit_code = 2
+
+
 class ControlError(StreamreidError):
     """A request through the control channel failed or nobody answers it."""
 

@@ -3,12 +3,14 @@
 import math
 
 from streamreid.association.ledger import Ledger
+from streamreid.engine.commands import Corrections
 from streamreid.engine.events import (
     CropAdded,
     Event,
     OperatorCommand,
     Outcome,
     RestoredState,
+    RestoredTrack,
     TrackSeen,
 )
 from streamreid.engine.inbox import Inbox, TrackEvent, event_time_s
@@ -36,6 +38,7 @@ class Engine:
         self._pairs = PairScores(scorer, settings)
         self._ledger = Ledger()
         self._resolver = Resolver(scorer, self._tracks, self._pairs, self._ledger, settings)
+        self._corrections = Corrections(self._ledger, self._tracks, settings.disjoint)
         self._watermark_s = -math.inf
         self._step = -(2**62)
         self._latest_s = -math.inf
@@ -54,7 +57,13 @@ class Engine:
         """
         if isinstance(event, OperatorCommand):
             self._advance(now_s - self._settings.delivery_s)
-            raise NotImplementedError
+            for row in event.known:
+                if row.track not in self._tracks:
+                    self._adopt(row)
+            for key in self._corrections.apply(event, now_s):
+                self._resolver.reconsider(self._tracks[key])
+            self._dirty = True
+            return self._outcome()
         self._inbox.push(event)
         return self.tick(now_s)
 
@@ -99,30 +108,32 @@ class Engine:
         for update in state.identities:
             self._ledger.adopt(update)
         for row in state.tracks:
-            track = Track(
+            self._adopt(row)
+        self._corrections.restore(state.decisions)
+        self._resolver.restore(state.transitions)
+
+    def _adopt(self, row: RestoredTrack) -> None:
+        """Take over a track as the store remembers it."""
+        track = Track(
+            row.track, row.camera_id, row.started_at_s, row.seen_at_s, time_source=row.time_source
+        )
+        self._tracks[row.track] = track
+        entries = zip(row.entry_ids, row.entry_times_s, row.entry_qualities, strict=True)
+        for entry_id, time_s, quality in entries:
+            track.entries[entry_id] = Entry(entry_id, time_s, quality)
+        track.ended, track.final = row.ended, row.final
+        if row.identity_id is not None:
+            self._ledger.adopt_track(
                 row.track,
-                row.camera_id,
-                row.started_at_s,
-                row.seen_at_s,
-                time_source=row.time_source,
+                row.identity_id,
+                revision=row.revision,
+                final=row.final,
+                seen_at_s=row.seen_at_s,
             )
-            self._tracks[row.track] = track
-            entries = zip(row.entry_ids, row.entry_times_s, row.entry_qualities, strict=True)
-            for entry_id, time_s, quality in entries:
-                track.entries[entry_id] = Entry(entry_id, time_s, quality)
-            track.ended, track.final = row.ended, row.final
-            if row.identity_id is not None:
-                self._ledger.adopt_track(
-                    row.track,
-                    row.identity_id,
-                    revision=row.revision,
-                    final=row.final,
-                    seen_at_s=row.seen_at_s,
-                )
-            if not track.final:
-                self._resolver.add(track)
-            self._latest_s = max(self._latest_s, row.seen_at_s)
-            self._dirty = True
+        if not track.final:
+            self._resolver.add(track)
+        self._latest_s = max(self._latest_s, row.seen_at_s)
+        self._dirty = True
 
     @property
     def violations(self) -> int:
@@ -136,7 +147,7 @@ class Engine:
 
     def _outcome(self) -> Outcome:
         decisions, identities = self._ledger.drain()
-        return Outcome(decisions, identities, ())
+        return Outcome(decisions, identities, self._resolver.time.drain())
 
     def _advance(self, watermark_s: float) -> None:
         self._watermark_s = max(self._watermark_s, watermark_s)

@@ -66,49 +66,6 @@ class TrackClosed:
 
 
 @dataclass(frozen=True, slots=True)
-class OperatorCommand:
-    """A correction by a person; wins for good over automatic decisions.
-
-    Attributes:
-        verb: What to do.
-        identity_id: The identity it is about.
-        other_identity_id: Second identity of `merge` and `reject` (these two are not one person).
-        tracks: Tracks to move out of the identity (`split`) or to fix in it (`confirm`; empty =
-            all).
-        actor: Who asked, for the ledger.
-    """
-
-    verb: Literal["merge", "split", "confirm", "reject", "undo"]
-    identity_id: IdentityId
-    other_identity_id: IdentityId | None = None
-    tracks: tuple[TrackKey, ...] = ()
-    actor: str = "operator"
-
-
-Event = CropAdded | TrackSeen | TrackClosed | OperatorCommand
-
-
-@dataclass(frozen=True, slots=True)
-class TransitionUpdate:
-    """Learned transition times of one ordered camera pair, to be kept by the store."""
-
-    from_camera_id: CameraId
-    to_camera_id: CameraId
-    histogram: bytes
-    support: float
-    updated_at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Everything that one call of the engine changed, in order."""
-
-    decisions: tuple[Decision, ...] = ()
-    identities: tuple[IdentityUpdate, ...] = ()
-    transitions: tuple[TransitionUpdate, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class RestoredTrack:
     """One track as the store remembers it, for rebuilding the engine after a restart.
 
@@ -139,6 +96,55 @@ class RestoredTrack:
     revision: int
     final: bool
     time_source: TimeSource = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorCommand:
+    """A correction by a person; wins for good over automatic decisions.
+
+    Attributes:
+        verb: What to do.
+        identity_id: The identity it is about.
+        other_identity_id: Second identity of `merge` and `reject` (these two are not one person).
+        tracks: Tracks to move out of the identity (`split`) or to fix in it (`confirm`; empty =
+            all).
+        actor: Who asked, for the ledger.
+        known: All tracks of both identities as the store knows them; the engine may have forgotten
+            some.
+        rows: Ledger rows of these tracks, oldest first; needed to undo what happened before a
+            restart.
+    """
+
+    verb: Literal["merge", "split", "confirm", "reject", "undo"]
+    identity_id: IdentityId
+    other_identity_id: IdentityId | None = None
+    tracks: tuple[TrackKey, ...] = ()
+    actor: str = "operator"
+    known: tuple[RestoredTrack, ...] = ()
+    rows: tuple[Decision, ...] = ()
+
+
+Event = CropAdded | TrackSeen | TrackClosed | OperatorCommand
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionUpdate:
+    """Learned transition times of one ordered camera pair, to be kept by the store."""
+
+    from_camera_id: CameraId
+    to_camera_id: CameraId
+    histogram: bytes
+    support: float
+    updated_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything that one call of the engine changed, in order."""
+
+    decisions: tuple[Decision, ...] = ()
+    identities: tuple[IdentityUpdate, ...] = ()
+    transitions: tuple[TransitionUpdate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

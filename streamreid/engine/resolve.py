@@ -10,6 +10,7 @@ from streamreid.association.assignment import Problem, associate, link_values
 from streamreid.association.calibration import logit, sigmoid, threshold_for
 from streamreid.association.constraints import conflict_matrix, conflicts
 from streamreid.association.ledger import Ledger, Numbers
+from streamreid.engine.events import TransitionUpdate
 from streamreid.engine.labels import choose_labels
 from streamreid.engine.pairs import PairScores
 from streamreid.engine.settings import EngineSettings
@@ -58,6 +59,7 @@ class Resolver:
         self.time = TimeEvidence(settings.time)
         self.forgotten_before_s = -math.inf
         self.violations = 0
+        self._unlisted: list[Track] = []
         self._threshold = (
             logit(threshold_for(settings.false_merge_rate, settings.thresholds))
             - settings.link_offset
@@ -66,6 +68,29 @@ class Resolver:
     def add(self, track: Track) -> None:
         """A track began; it waits for a final decision."""
         self._waiting[track.key] = track
+
+    def reconsider(self, track: Track) -> None:
+        """An operator fixed a track's identity, or gave it back to the engine (undo)."""
+        holding = self.ledger.holding(track.key)
+        track.final = holding is not None and holding.final
+        if track.final:
+            self._waiting.pop(track.key, None)
+        else:
+            self._waiting[track.key] = track
+
+    def restore(self, transitions: tuple[TransitionUpdate, ...]) -> None:
+        """Take over what was learned, and score again what the time terms need to know.
+
+        Args:
+            transitions: Learned transition times.
+        """
+        self.time.restore(transitions)
+        if not self._settings.time.cooccurrence:
+            return
+        final = [track for track in self._tracks.values() if track.final and track.ended]
+        latest_s = max((track.seen_at_s for track in final), default=0.0)
+        since_s = latest_s - self._settings.lag_s - 2 * self._settings.time.tau_s
+        self._unlisted = [track for track in final if track.seen_at_s >= since_s]
 
     def waiting(self) -> list[Track]:
         """Tracks without a final decision, in order of their start."""
@@ -88,6 +113,7 @@ class Resolver:
             at_s: Event time of the grid point, epoch seconds.
         """
         waiting = [track for track in self.waiting() if track.started_at_s < at_s]
+        self._list_again()
         for track in waiting:
             self._refresh(track, at_s)
         scored = [track for track in waiting if track.scored_count]
@@ -98,6 +124,25 @@ class Resolver:
                 self._settle(track, at_s)
         self._prune(at_s)
 
+    def _list_again(self) -> None:
+        """After a restart: give recent final tracks back their place in co-occurrence."""
+        for track in sorted(self._unlisted, key=lambda track: (track.seen_at_s, track.key)):
+            self.score(track)
+            self.time.listen(track, self._chances(track), self._tracks)
+            track.listed = True
+            self._drop_final_pairs(track)
+        self._unlisted = []
+
+    def _chances(self, track: Track) -> dict[TrackKey, float]:
+        """Appearance probability with every track it was compared with."""
+        return {key: sigmoid(value) for key, value in self._pairs.neighbours(track.key).items()}
+
+    def _drop_final_pairs(self, track: Track) -> None:
+        """Forget what nothing depends on any more: pairs of two final tracks."""
+        for other in tuple(self._pairs.neighbours(track.key)):
+            if self._tracks[other].final:
+                self._pairs.drop_pair(track.key, other)
+
     def _refresh(self, track: Track, at_s: float) -> None:
         """Bring the evidence about a waiting track up to date where it is worth it."""
         settled = self.due_s(track) < at_s
@@ -106,10 +151,7 @@ class Resolver:
         elif not settled and (track.listed or not track.ended):
             return
         if track.ended:
-            chance = {
-                key: sigmoid(value) for key, value in self._pairs.neighbours(track.key).items()
-            }
-            self.time.listen(track, chance, self._tracks)
+            self.time.listen(track, self._chances(track), self._tracks)
             track.listed = True
         others = [self._tracks[key] for key in self._pairs.neighbours(track.key)]
         for other, terms in zip(others, self.time.terms(track, others, at_s=at_s), strict=True):
@@ -307,9 +349,7 @@ class Resolver:
         track.final = True
         self._learn(track, at_s)
         self.violations += self.is_in_two_places(track)
-        for other in tuple(self._pairs.neighbours(track.key)):
-            if self._tracks[other].final:
-                self._pairs.drop_pair(track.key, other)
+        self._drop_final_pairs(track)
 
     def _learn(self, track: Track, at_s: float) -> None:
         """Teach the time terms if the track and its best match choose each other by appearance."""

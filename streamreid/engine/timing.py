@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from streamreid.engine.events import TransitionUpdate
 from streamreid.engine.settings import TimeSettings
 from streamreid.engine.tracks import Track
 from streamreid.tlift.cooccurrence import CooccurrenceState
@@ -82,6 +83,7 @@ class TimeEvidence:
         transitions: Learned transition times.
         companions_help: Probation of live TLift.
         clock_helps: Probation of transition times, per camera.
+        learned: Pairs whose histogram changed since the last `drain`, and when.
     """
 
     settings: TimeSettings
@@ -181,6 +183,31 @@ class TimeEvidence:
             self.learned[source, target] = at_s
         for other in others:
             self.transitions.learn_background(*passage(track, other), at_s=at_s)
+
+    def drain(self) -> tuple[TransitionUpdate, ...]:
+        """Histograms that changed since the last call."""
+        updates = tuple(
+            TransitionUpdate(
+                source,
+                target,
+                self.transitions.dump(source, target),
+                self.transitions.support(source, target, at_s=at_s),
+                at_s,
+            )
+            for (source, target), at_s in self.learned.items()
+        )
+        self.learned.clear()
+        return updates
+
+    def restore(self, updates: tuple[TransitionUpdate, ...]) -> None:
+        """Take over histograms from the store."""
+        for update in updates:
+            self.transitions.load(
+                update.from_camera_id,
+                update.to_camera_id,
+                update.histogram,
+                updated_at_s=update.updated_at_s,
+            )
 
     def warnings(self) -> list[str]:
         """Cameras whose clock does not fit what was learned about it."""

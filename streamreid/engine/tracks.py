@@ -64,7 +64,7 @@ class Track:
         grown = len(self.entries)
         if grown == self.scored_count:
             return False
-        if not self.ended and 0 < self.scored_count and grown < 2 * self.scored_count:
+        if not self.ended and self.scored_count > 0 and grown < 2 * self.scored_count:
             return False
         if self.best(count) == self.scored_with:
             self.scored_count = grown

@@ -26,7 +26,7 @@ CAMERAS = ("door", "hall", "yard")
 
 def random_scene(seed: int, people: int = 6, visits: int = 4) -> Scene:
     rng = np.random.default_rng(seed)
-    walks = []
+    walks: list[Walk] = []
     for person in range(people):
         time_s = float(rng.uniform(0, 60))
         for _ in range(visits):
@@ -89,8 +89,8 @@ def deliver(
     scene: Scene, seed: int | None, restarts: int = 0
 ) -> tuple[list[Decision], dict[IdentityId, IdentityUpdate]]:
     """Send a scene's events in a random order, some twice, with restarts in between."""
-    rng = random.Random(seed)  # noqa: S311 - a test needs a seed, not secrecy
-    arrivals = []
+    rng = random.Random(seed)
+    arrivals: list[tuple[float, int, TrackEvent]] = []
     for walk in scene.walks:
         for event in scene.events(walk):
             delay_s = 0.0 if seed is None else rng.uniform(0, DELIVERY_S * 0.99)
