@@ -1,7 +1,5 @@
-"""Turns a data set whose names carry camera, sequence and frame into tracklets on one clock."""
+"""Groups the images of a data set with times into tracklets: one person, one camera, no long gap."""
 
-import csv
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,13 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from streamreid.errors import DatasetError
+from streamreid.evaluation.datasets import ImageRecord
 from streamreid.types import CameraId, TrackKey
 
-FRAMES_PER_SECOND = 25.0
-MAX_GAP_FRAMES = 250
-_NAME = re.compile(
-    r"^(?P<identity>-?\d+)_c(?P<camera>\d+)s(?P<sequence>\d+)_(?P<frame>\d+)_\d+\.(jpe?g|png|bmp)$"
-)
+MAX_GAP_S = 10.0
+"""A person unseen for longer starts a new tracklet: 250 frames at 25 a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +19,7 @@ class Tracklet:
     """Images of one person in one camera without a long gap.
 
     Attributes:
-        track: Number of the tracklet, in order of its start.
+        track: Number of the tracklet, in order of its start, from 1.
         camera_id: Its camera, such as `c1`.
         person: True identity.
         times_s: Time of each image on the common clock, ascending.
@@ -51,80 +47,45 @@ class Tracklet:
         return replace(self, times_s=tuple(time_s + by_s for time_s in self.times_s))
 
 
-def read_clock(path: Path) -> dict[tuple[int, int], float]:
-    """Read a clock file: what to add to a frame number of a camera and sequence.
-
-    Args:
-        path: CSV with the columns `camera,sequence,offset_frames`.
-
-    Returns:
-        Offset in frames by (camera, sequence).
-
-    Raises:
-        DatasetError: If the file or a column is missing or a row is no number.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return {
-                (int(row["camera"]), int(row["sequence"])): float(row["offset_frames"])
-                for row in csv.DictReader(file)
-            }
-    except (OSError, KeyError, ValueError, TypeError) as exc:
-        raise DatasetError(
-            f"clock file '{path}' cannot be used ({exc}); it must be a CSV with the header "
-            "camera,sequence,offset_frames and one row of numbers per camera and sequence"
-        ) from exc
-
-
-def load_tracklets(
-    images: Iterable[Path],
-    clock: dict[tuple[int, int], float],
-    *,
-    frames_per_second: float = FRAMES_PER_SECOND,
-    max_gap_frames: int = MAX_GAP_FRAMES,
+def tracklets_of(
+    records: Iterable[ImageRecord], *, max_gap_s: float = MAX_GAP_S
 ) -> list[Tracklet]:
-    """Group images into tracklets and put them on one clock.
+    """Group images into tracklets.
 
     Args:
-        images: Paths with names such as `0002_c1s1_000451_03.jpg`; identities below 1 (junk and
-            distractors) are left out.
-        clock: Offset in frames by (camera, sequence).
-        frames_per_second: Frame rate of all cameras.
-        max_gap_frames: A longer gap between two images of a person starts a new tracklet.
+        records: Images with a time on one clock; identities below 1 (junk and distractors) are
+            left out.
+        max_gap_s: A longer gap between two images of a person starts a new tracklet.
 
     Returns:
         Tracklets in order of their start.
 
     Raises:
-        DatasetError: If a name carries no time or the clock lacks its camera and sequence.
+        DatasetError: If an image has no time, or no image is left.
     """
-    groups: dict[tuple[int, int, int], list[tuple[int, Path]]] = {}
-    for path in images:
-        match = _NAME.match(path.name)
-        if match is None:
+    groups: dict[tuple[int, int], list[tuple[float, Path]]] = {}
+    for record in records:
+        if record.time_s is None:
             raise DatasetError(
-                f"image name '{path.name}' carries no camera, sequence and frame; names must look "
-                "like 0002_c1s1_000451_03.jpg"
+                f"image '{record.path.name}' has no time; a stream needs names that carry "
+                "sequence and frame (0002_c1s1_000451_03.jpg) and a clock file (--clock)"
             )
-        identity, camera, sequence, frame = (
-            int(match[field]) for field in ("identity", "camera", "sequence", "frame")
+        if record.identity >= 1:
+            key = (record.identity, record.camera)
+            groups.setdefault(key, []).append((record.time_s, record.path))
+    if not groups:
+        raise DatasetError("there is no image of a person in these splits; nothing to replay")
+    return numbered(
+        Tracklet(
+            TrackKey(0),
+            CameraId(f"c{camera + 1}"),
+            person,
+            tuple(time_s for time_s, _ in run),
+            tuple(path for _, path in run),
         )
-        if identity < 1:
-            continue
-        if (camera, sequence) not in clock:
-            raise DatasetError(
-                f"the clock file has no row for camera {camera}, sequence {sequence} "
-                f"(image '{path.name}'); add one"
-            )
-        groups.setdefault((identity, camera, sequence), []).append((frame, path))
-    found = []
-    for (identity, camera, sequence), frames in groups.items():
-        for run in _runs(sorted(frames), max_gap_frames):
-            offset = clock[camera, sequence]
-            times_s = tuple((frame + offset) / frames_per_second for frame, _ in run)
-            paths = tuple(path for _, path in run)
-            found.append(Tracklet(TrackKey(0), CameraId(f"c{camera}"), identity, times_s, paths))
-    return numbered(found)
+        for (person, camera), images in groups.items()
+        for run in _runs(sorted(images), max_gap_s)
+    )
 
 
 def numbered(tracklets: Iterable[Tracklet]) -> list[Tracklet]:
@@ -132,7 +93,9 @@ def numbered(tracklets: Iterable[Tracklet]) -> list[Tracklet]:
     ordered = sorted(
         tracklets, key=lambda item: (item.started_at_s, item.camera_id, item.images[0].name)
     )
-    return [replace(tracklet, track=TrackKey(number)) for number, tracklet in enumerate(ordered, 1)]
+    return [
+        replace(tracklet, track=TrackKey(number)) for number, tracklet in enumerate(ordered, 1)
+    ]
 
 
 def shuffled_in_camera(tracklets: Sequence[Tracklet], seed: int) -> list[Tracklet]:
@@ -154,12 +117,34 @@ def shuffled_in_camera(tracklets: Sequence[Tracklet], seed: int) -> list[Trackle
     return numbered(result)
 
 
-def _runs(frames: list[tuple[int, Path]], max_gap: int) -> list[list[tuple[int, Path]]]:
-    """Split images in order of their frame where the gap is too long."""
-    runs: list[list[tuple[int, Path]]] = []
-    for frame, path in frames:
-        if runs and frame - runs[-1][-1][0] <= max_gap:
-            runs[-1].append((frame, path))
+def folded(tracklets: Sequence[Tracklet], period_s: float) -> list[Tracklet]:
+    """Lay blocks of time over one another, so that fewer people are as dense as many.
+
+    A person's tracklets move together: transition times and most companions stay what they were.
+
+    Args:
+        tracklets: The tracklets.
+        period_s: Length of a block, seconds.
+    """
+    origin_s = min(tracklet.started_at_s for tracklet in tracklets)
+    first: dict[int, float] = {}
+    for tracklet in tracklets:
+        first[tracklet.person] = min(
+            tracklet.started_at_s, first.get(tracklet.person, tracklet.started_at_s)
+        )
+    return numbered(
+        tracklet.shifted(-period_s * ((first[tracklet.person] - origin_s) // period_s))
+        for tracklet in tracklets
+    )
+
+
+def _runs(images: list[tuple[float, Path]], max_gap_s: float) -> list[list[tuple[float, Path]]]:
+    """Split images in order of time where the gap is too long."""
+    runs: list[list[tuple[float, Path]]] = []
+    for time_s, path in images:
+        # Times are frames over 25; half a frame absorbs their rounding.
+        if runs and time_s - runs[-1][-1][0] <= max_gap_s + 0.02:
+            runs[-1].append((time_s, path))
         else:
-            runs.append([(frame, path)])
+            runs.append([(time_s, path)])
     return runs
