@@ -12,7 +12,7 @@ from streamreid.clock import SystemClock
 from streamreid.config.load import load_config
 from streamreid.config.models import Config
 from streamreid.errors import StreamreidError
-from streamreid.runtime.counters import ProcessCounters, create_counters
+from streamreid.runtime.counters import ProcessCounters, create_counters, ended_cameras
 from streamreid.runtime.endpoints import matcher_endpoint, server_keys
 from streamreid.runtime.intake import Intake
 from streamreid.runtime.matcher_loop import MatcherLoop, MatcherOptions
@@ -74,6 +74,7 @@ def _run(config: Config, stop: StopFlag) -> int:
             counters=books,
             clock=clock,
             cameras=config.camera_ids,
+            ended=ended_cameras(config.resolved_run_dir),
             options=MatcherOptions(
                 replay=replay,
                 batch_size=config.matcher.batch_size,

@@ -26,12 +26,14 @@ from streamreid.runtime.counter_table import (
     LATENCY_BUCKETS_S,
     LAYOUT,
     ROLES,
+    SOURCE_STATES,
     U64_NAMES,
     CounterName,
     GaugeName,
     Role,
 )
 from streamreid.transport.outbox import DropReason
+from streamreid.types import CameraId
 
 _MAGIC = int.from_bytes(b"srcount1", "little")
 _HEADER = ("magic", "layout", "version", "pid", "closed", "incarnation", "ring", "reserved")
@@ -306,6 +308,20 @@ def read_counters(run_dir: Path, *, earlier: bool = False) -> list[CounterRow]:
         if row is not None:
             rows.append(row)
     return sorted(rows, key=lambda row: (row.role, row.name, row.incarnation))
+
+
+def ended_cameras(run_dir: Path) -> frozenset[CameraId]:
+    """Cameras of this run whose source has ended and whose worker has left in order.
+
+    A matcher that starts again learns from this that nothing more will come from them.
+    """
+    newest = {row.name: row for row in read_counters(run_dir) if row.role == "camera"}
+    ended = SOURCE_STATES.index("ended")
+    return frozenset(
+        CameraId(name)
+        for name, row in newest.items()
+        if row.closed and row.values["source_state"] == ended
+    )
 
 
 def read_row(path: Path) -> CounterRow | None:

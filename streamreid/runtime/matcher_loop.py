@@ -68,6 +68,7 @@ class MatcherLoop:
         counters: Where progress is written.
         clock: Wall time and waits.
         cameras: Every camera of the run.
+        ended: Those of them that ended before this process began.
         options: How the loop batches and what it refuses.
     """
 
@@ -83,6 +84,7 @@ class MatcherLoop:
         counters: LoopCounters,
         clock: Clock,
         cameras: Iterable[CameraId],
+        ended: Iterable[CameraId] = (),
         options: MatcherOptions,
     ) -> None:
         self._receiver = receiver
@@ -96,11 +98,14 @@ class MatcherLoop:
         self._options = options
         self._expected = set(cameras)
         self._ended: set[CameraId] = set()
+        for camera_id in self._expected.intersection(ended):
+            self._end(camera_id)
         self._unsaved: list[Outcome] = []
         self._identities: set[IdentityId] = set()
         self._event_time_s = float("-inf")
         self._evicted_to_s = float("-inf")
         self._ticked_s = clock.monotonic_s()
+        self._behind = False
 
     @property
     def done(self) -> bool:
@@ -111,20 +116,21 @@ class MatcherLoop:
         """Work until all files have ended or somebody asks to stop; then decide what is due."""
         while not stop() and not self.done:
             self.turn()
-        while self._gather(0.0):
-            self._process_ready()
-        self._process_ready()
-        if self.done:
+        while self._gather(0.0) or self._process_ready():
+            self._counters.add("turns")
+        # Files begin anew when they are run again, so what was seen of them is decided upon now;
+        # a live run goes on where it stopped.
+        if self._options.replay:
             self._decide(self._engine.close(self._event_time_s))
         else:
-            self._decide(self._engine.tick(self._now_s()))
+            self._decide(self._engine.tick(self._clock.now_s()))
         self._save()
 
     def turn(self) -> None:
-        """Wait a moment for messages and do all they cause."""
+        """Wait a moment for messages and do what they cause, at most one batch of crops."""
         self._counters.add("turns")
-        self._gather(_IDLE_S)
-        self._process_ready()
+        self._gather(0.0 if self._behind else _IDLE_S)
+        self._behind = self._process_ready()
         self._tick()
         self._save()
 
@@ -159,13 +165,16 @@ class MatcherLoop:
         elif isinstance(message, Bye):
             for kind, produced in zip(KINDS, message.produced, strict=True):
                 self._writer.set_produced(one.camera_id, one.incarnation, kind, produced, {})
-            self._merger.end(one.camera_id)
-            self._ended.add(one.camera_id)
+            self._end(one.camera_id)
         else:
             self._merger.add(one.camera_id, one.incarnation, message)
 
-    def _process_ready(self) -> None:
-        """Process what the merger gives, in batches that hold at most `batch_size` crops."""
+    def _end(self, camera_id: CameraId) -> None:
+        self._merger.end(camera_id)
+        self._ended.add(camera_id)
+
+    def _process_ready(self) -> bool:
+        """Process what the merger gives, at most one batch; True when there may be more."""
         items: list[Item] = []
         crops = 0
         for sequenced in self._merger.ready():
@@ -173,10 +182,10 @@ class MatcherLoop:
             items.append(item)
             crops += item.crop is not None
             if crops >= self._options.batch_size:
-                self._process(items)
-                items, crops = [], 0
+                break
         if items:
             self._process(items)
+        return bool(items)
 
     def _process(self, items: Sequence[Item]) -> None:
         """Embed, commit, acknowledge and decide upon items in order."""
@@ -277,9 +286,6 @@ class MatcherLoop:
         if not self._options.replay:
             self._evict(self._clock.now_s())
             self._decide(self._engine.tick(self._clock.now_s()))
-
-    def _now_s(self) -> float:
-        return self._event_time_s if self._options.replay else self._clock.now_s()
 
     def _decide(self, outcome: Outcome) -> None:
         if outcome.decisions or outcome.identities or outcome.transitions:
