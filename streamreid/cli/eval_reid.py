@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    import torch
+
     from streamreid.evaluation.reid import Matcher, ReidEvaluation
 
 _BROKEN_SHOWN = 5
+# Below this, measuring which back-end runs the network fastest takes longer than it saves.
+_MEASURED_FROM = 500
 
 
 def register(group: typer.Typer) -> None:
@@ -40,7 +44,7 @@ def reid(
     rerank: Annotated[bool, typer.Option("--rerank", help="Also k-reciprocal re-ranking.")] = False,
     tlift: Annotated[bool, typer.Option("--tlift", help="Also temporal lifting.")] = False,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Score float32 maps instead of int8 ones; slower.")
+        bool, typer.Option("--exact", help="Everything in float32, several times slower.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     json_file: Annotated[
@@ -65,10 +69,11 @@ def reid(
         dataset, root, query=query, gallery=gallery, clock=clock, required=("query", "gallery")
     )
     _check_outputs(json_file, report)
-    matcher = _matcher(weights, device)
+    images = len(data.query) + len(data.gallery)
+    matcher, dtype = _matcher(weights, device, plain=exact or images < _MEASURED_FROM, exact=exact)
     with progress_bars() as bars:
         evaluation = evaluate_reid(
-            data, matcher, rerank=rerank, lift=tlift, exact=exact, progress=bars
+            data, matcher, rerank=rerank, lift=tlift, dtype=dtype, progress=bars
         )
     to_stdout = json_file is not None and str(json_file) == "-"
     if to_stdout:
@@ -79,14 +84,29 @@ def reid(
     _show(evaluation, page, to_stderr=to_stdout)
 
 
-def _matcher(weights: str, device: str) -> "Matcher":
-    """Load weights and choose how to run them."""
+def _matcher(
+    weights: str, device: str, *, plain: bool, exact: bool
+) -> "tuple[Matcher, torch.dtype]":
+    """Load weights, choose how to run the network and how to store its maps."""
+    import torch
+
     from streamreid.evaluation.reid import Matcher
+    from streamreid.reid.extract import FeatureExtractor, choose_runner
     from streamreid.reid.qaconv import fold
     from streamreid.reid.weights import load_model
 
     model = load_model(weights, device=device)
-    return Matcher(model.name, model.digest, model.maps, fold(model.head), model.calibration)
+    target = next(model.network.parameters()).device
+    choice = choose_runner(
+        model.network,
+        size=model.input_size,
+        device=target,
+        backend="torch-fp32" if plain else "auto",
+    )
+    embed = FeatureExtractor(choice.runner, model.input_size)
+    fastest = torch.int8 if target.type == "cpu" else torch.float16
+    matcher = Matcher(model.name, model.digest, embed, fold(model.head), model.calibration)
+    return matcher, torch.float32 if exact else fastest
 
 
 def _check_outputs(json_file: Path | None, report: Path | None) -> None:
