@@ -1,4 +1,4 @@
-"""Whole copies of a store: an online backup, and a clean copy without what only the program needs."""
+"""Whole copies of a store: an online backup, and a clean copy for others."""
 
 import os
 import sqlite3

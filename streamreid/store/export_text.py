@@ -17,9 +17,9 @@ Ids = Literal["identity", "track"]
 class FrameNumbers:
     """How a capture time becomes a frame number, counted from 1.
 
-    With a frame rate: `round((captured_at - origin) * fps) + 1`, as it stands in the video. Without:
-    the moments at which anything was detected in the camera are counted in order, which is right
-    only when every frame was looked at and none was empty.
+    With a frame rate: `round((captured_at - origin) * fps) + 1`, as it stands in the video.
+    Without: the moments at which anything was detected in the camera are counted in order, which
+    is right only when every frame was looked at and none was empty.
 
     Attributes:
         fps: Frame rate of the video; None counts moments.

@@ -49,9 +49,14 @@ class ManualClock:
 def open_writer(path: Path, clock: ManualClock | None = None) -> StoreWriter:
     """A writer with two cameras and one worker each."""
     store = open_store(path, run=RUN, clock=clock or ManualClock())
-    for camera in (DOOR, HALL):
-        store.register_camera(camera, url=f"rtsp://user:secret@{camera}/1", width=640, height=480)
-        store.register_stream(camera, INCARNATION)
+    try:
+        for camera in (DOOR, HALL):
+            url = f"rtsp://user:secret@{camera}/1"
+            store.register_camera(camera, url=url, width=640, height=480)
+            store.register_stream(camera, INCARNATION)
+    except BaseException:
+        store.close("failed")
+        raise
     return store
 
 
