@@ -6,6 +6,7 @@ It decides nothing about crops: the caller stores them and calls `ack` after the
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import Literal, Protocol, Self, cast
 
@@ -179,6 +180,7 @@ def _peer(camera_id: CameraId, incarnation: int) -> bytes:
     return f"{camera_id}.{incarnation}".encode("ascii")
 
 
+@lru_cache(maxsize=_MAX_CAMERAS)
 def _parse_peer(peer: bytes) -> tuple[CameraId, int]:
     """Camera and incarnation of a routing id.
 
