@@ -4,19 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from streamreid.gallery.audit import ShortlistAudit
 from streamreid.gallery.codec import decode_maps, encode_maps
 from streamreid.gallery.ring import Ring
 from streamreid.gallery.scorer import Candidates, Embeddings, Fetched, GalleryEntry, Scores
-from streamreid.gallery.shortlist import pooled_vectors, search
+from streamreid.gallery.shortlist import BoolArray, SearchResult, pooled_vectors, search
 from streamreid.reid.extract import FeatureExtractor
-from streamreid.reid.matching import FeatureMaps, match_scores
+from streamreid.reid.matching import FeatureMaps, backend_for
+from streamreid.reid.multishot import MultiShot, track_scores
 from streamreid.reid.qaconv import FoldedHead
 from streamreid.reid.weight_file import Calibration
 from streamreid.types import CropKey, Float32Array, TrackKey, UInt8Array
-
-# Maps gathered at once for exact scoring: 256 maps of 24x8x128 int8 are 6 MB.
-_GATHER = 256
 
 
 class LocalScorer:
@@ -27,6 +27,9 @@ class LocalScorer:
         head: Folded QAConv head of the same weights.
         ring: Where entries live; its layout fixes the storage dtype.
         exact: Leave the shortlist out: every entry of another track is a candidate.
+        rule: How the crops of two tracks are combined into one logit.
+        backend: Matching back-end, "auto" or one of `streamreid.reid.matching.backends`.
+        audited_share: Share of the queries whose shortlist is checked by scoring everything.
         max_age_s: Age limit that `expire` uses, seconds.
         weights_digest: Digest of the weights that made the maps.
         calibration: From the logit to a probability, as shipped with the weights.
@@ -42,6 +45,9 @@ class LocalScorer:
         ring: Ring,
         *,
         exact: bool = False,
+        rule: MultiShot = "mean",
+        backend: str = "auto",
+        audited_share: float = 0.01,
         max_age_s: float = float("inf"),
         weights_digest: str = "",
         calibration: Calibration | None = None,
@@ -50,6 +56,9 @@ class LocalScorer:
         self.head = head
         self.ring = ring
         self.exact = exact
+        self.rule: MultiShot = rule
+        self.backend = backend
+        self.audit = ShortlistAudit(0.0 if exact else audited_share)
         self.max_age_s = max_age_s
         self.weights_digest = weights_digest
         self.calibration = calibration
@@ -67,6 +76,8 @@ class LocalScorer:
             "max_crops": self.ring.capacity,
             "max_age_s": self.max_age_s,
             "exact": self.exact,
+            "multi_shot": self.rule,
+            "matching": backend_for(self.ring.maps[:0], self.backend),
             "weights_digest": self.weights_digest,
         }
 
@@ -80,7 +91,9 @@ class LocalScorer:
             return Embeddings((), np.zeros((0, self.ring.layout.vector_size), np.float32))
         maps = self.extractor(crops)
         packed = FeatureMaps.pack(maps, dtype=self.ring.layout.map_dtype)
-        return Embeddings(encode_maps(packed), pooled_vectors(maps).cpu().numpy())
+        # The store keeps vectors in float16: round now, so that a restart changes nothing.
+        vectors = pooled_vectors(maps).half().float()
+        return Embeddings(encode_maps(packed), vectors.cpu().numpy())
 
     def insert(self, entries: Sequence[GalleryEntry], embeddings: Embeddings) -> None:
         """Add entries; an entry id that is already there is left as it is."""
@@ -127,27 +140,48 @@ class LocalScorer:
         """
         slots = self.ring.slots_of(query)
         own = {TrackKey(int(track)) for track in self.ring.track[slots]}
-        vectors = self.ring.vectors[slots].float().cpu().numpy()
-        return self.candidates_of(vectors, k, exclude_tracks=(*own, *exclude_tracks))
+        vectors = self.ring.vectors[slots].float()
+        excluded = (*own, *exclude_tracks)
+        found = self._search(vectors, k, excluded)
+        self.audit.step(self.ring, self.head)
+        if found is not None and not self.exact and self.audit.wants(self.ring.entry_id[slots]):
+            maps = self.ring.feature_maps(torch.tensor(slots))
+            self.audit.begin(maps, k, self.ring, found.coarse, self._allowed(excluded))
+        return self._named(found)
 
     def candidates_of(
         self, vectors: Float32Array, k: int, *, exclude_tracks: Sequence[TrackKey] = ()
     ) -> Candidates:
         """Shortlist for query vectors `(m, D)` that need not be in this gallery."""
+        query = torch.from_numpy(vectors).to(self.ring.device)
+        return self._named(self._search(query, k, exclude_tracks))
+
+    def _search(
+        self, vectors: Tensor, k: int, exclude_tracks: Sequence[TrackKey]
+    ) -> SearchResult | None:
         ring, top = self.ring, self.ring.top
         if not len(vectors) or not top:
-            return Candidates(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
-        allowed = ring.entry_id[:top] >= 0
-        if exclude_tracks:
-            allowed &= ~np.isin(ring.track[:top], np.asarray(exclude_tracks, np.int64))
-        slots, similarity = search(
+            return None
+        return search(
             ring.vectors[:top],
-            torch.from_numpy(vectors).to(ring.device),
+            vectors,
             len(self) if self.exact else k,
-            allowed=allowed,
+            allowed=self._allowed(exclude_tracks),
             entry_id=ring.entry_id[:top],
         )
-        return Candidates(ring.entry_id[slots], ring.track[slots], similarity)
+
+    def _allowed(self, exclude_tracks: Sequence[TrackKey]) -> BoolArray:
+        ring, top = self.ring, self.ring.top
+        allowed = ring.entry_id[:top] >= 0
+        for track in set(exclude_tracks):
+            allowed &= ring.track[:top] != track
+        return allowed
+
+    def _named(self, found: SearchResult | None) -> Candidates:
+        if found is None:
+            return Candidates(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+        rows = found.rows
+        return Candidates(self.ring.entry_id[rows], self.ring.track[rows], found.similarity)
 
     def score(self, query: Sequence[CropKey], groups: Sequence[Sequence[CropKey]]) -> Scores:
         """Exact multi-shot QAConv logit of the query track against each group."""
@@ -165,6 +199,23 @@ class LocalScorer:
         maps = decode_maps(query, self.ring.layout.map_dtype).to(self.ring.device)
         return self._group_scores(maps, groups)
 
+    def score_apart(self, query: Sequence[bytes], group: Sequence[bytes]) -> float:
+        """Logit of query maps against one group of maps; neither need be in this gallery."""
+        ours, theirs = (
+            decode_maps(maps, self.ring.layout.map_dtype).to(self.ring.device)
+            for maps in (query, group)
+        )
+        return float(
+            track_scores(
+                ours,
+                [len(theirs)],
+                lambda start, stop: theirs.select(slice(start, stop)),
+                self.head,
+                rule=self.rule,
+                backend=self.backend,
+            )
+        )
+
     def fetch(self, entry_ids: Sequence[CropKey]) -> Fetched:
         """What the gallery holds of these entries; those that are not live are left out."""
         slots = self.ring.slots_of(entry_ids)
@@ -176,22 +227,15 @@ class LocalScorer:
         self, query: FeatureMaps, groups: Sequence[Sequence[CropKey]]
     ) -> Float32Array:
         members = [self.ring.slots_of(group) for group in groups]
-        score = np.full(len(groups), np.nan, np.float32)
         if not len(query):
-            return score
-        slots = sorted({slot for group in members for slot in group})
-        per_entry = self._mean_over_query(query, slots)
-        position = {slot: index for index, slot in enumerate(slots)}
-        for index, group in enumerate(members):
-            if group:
-                score[index] = per_entry[[position[slot] for slot in group]].mean()
-        return score
-
-    def _mean_over_query(self, query: FeatureMaps, slots: Sequence[int]) -> Float32Array:
-        """Mean logit over the query's crops for each slot, shape `(len(slots),)`."""
-        parts = [np.zeros(0, np.float32)]
-        for start in range(0, len(slots), _GATHER):
-            chosen = torch.tensor(slots[start : start + _GATHER])
-            logits = match_scores(query, self.ring.feature_maps(chosen), self.head)
-            parts.append(logits.mean(dim=0).cpu().numpy())
-        return np.concatenate(parts)
+            return np.full(len(groups), np.nan, np.float32)
+        slots = torch.tensor([slot for group in members for slot in group], dtype=torch.int64)
+        scores: Float32Array = track_scores(
+            query,
+            [len(group) for group in members],
+            lambda start, stop: self.ring.feature_maps(slots[start:stop].to(self.ring.device)),
+            self.head,
+            rule=self.rule,
+            backend=self.backend,
+        ).numpy()
+        return scores

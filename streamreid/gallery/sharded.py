@@ -42,6 +42,9 @@ class Shard(Protocol):
     def score_of(self, query: Sequence[bytes], groups: Sequence[Sequence[CropKey]]) -> Float32Array:
         """Logits of query maps against groups, NaN where this part has no live entry of a group."""
 
+    def score_apart(self, query: Sequence[bytes], group: Sequence[bytes]) -> float:
+        """Logit of query maps against maps of which neither need be in this part."""
+
     def __len__(self) -> int:
         """Number of live entries of this part."""
 
@@ -140,9 +143,14 @@ class ShardedScorer:
         return Scores(score, partial)
 
     def _score_apart(self, query: Sequence[bytes], group: Sequence[CropKey]) -> float:
-        """Mean over the entries of a group whose tracks lie on several shards."""
-        parts = self._ask(lambda shard: shard.score_of(query, [[entry] for entry in group]))
-        return float(np.nanmean(np.concatenate(parts)))
+        """Score a group whose tracks lie on several shards: its few maps are brought together."""
+        _, embeddings = _joined(group, self._ask(lambda shard: shard.fetch(group)))
+        for shard in self._shards:
+            try:
+                return shard.score_apart(query, embeddings.maps)
+            except ShardError:
+                continue
+        return float("nan")
 
     def _ask(self, question: Callable[[Shard], Answer]) -> list[Answer]:
         """Answers of the shards that are alive, in their order."""

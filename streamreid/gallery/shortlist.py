@@ -1,5 +1,7 @@
 """The coarse stage: pooled strip vectors and exact inner-product search by one matrix product."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -74,6 +76,21 @@ def best_k(similarity: Float32Array, entry_id: Int64Array, k: int) -> Int64Array
     return chosen[order][:k]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SearchResult:
+    """What the coarse stage found.
+
+    Attributes:
+        rows: Row numbers, best first, shape `(K,)`.
+        similarity: Their similarity, shape `(K,)`, float32.
+        coarse: Similarity of every row in the gallery's precision, `-inf` where not allowed.
+    """
+
+    rows: Int64Array
+    similarity: Float32Array
+    coarse: Float32Array
+
+
 def search(
     vectors: Tensor,
     query: Tensor,
@@ -81,7 +98,7 @@ def search(
     *,
     allowed: BoolArray,
     entry_id: Int64Array,
-) -> tuple[Int64Array, Float32Array]:
+) -> SearchResult:
     """Find the `k` rows with the largest inner product with any query vector.
 
     One matrix product in the gallery's dtype ranks all rows; the best 2k + 64 are then compared in
@@ -95,7 +112,7 @@ def search(
         entry_id: Entry id per row, shape `(N,)`; decides ties.
 
     Returns:
-        Row numbers, best first, shape `(K,)`, and their similarity, shape `(K,)`.
+        The rows, best first.
     """
     coarse = similarities(vectors, query)
     coarse[~allowed] = -np.inf
@@ -105,4 +122,4 @@ def search(
     exact = (finalists[:, None, :] * query.to(finalists)[None]).sum(dim=2).amax(dim=1)
     similarity: Float32Array = exact.cpu().numpy()
     order = best_k(similarity, entry_id[rows], k)
-    return rows[order], similarity[order]
+    return SearchResult(rows[order], similarity[order], coarse)

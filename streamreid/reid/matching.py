@@ -19,6 +19,7 @@ from streamreid.reid.qaconv import FoldedHead
 __all__ = [
     "Correspondences",
     "FeatureMaps",
+    "backend_for",
     "backends",
     "correspondences",
     "match_maxima",
@@ -49,6 +50,15 @@ def backends(device: torch.device | str = "cpu") -> tuple[str, ...]:
     return tuple(block_kernels(torch.device(device)))
 
 
+def backend_for(data: Tensor, backend: str = "auto") -> str:
+    """Name of the back-end that scores gallery maps `[N, n, C]` of this dtype and device.
+
+    Raises:
+        ValueError: If the back-end is unknown.
+    """
+    return _kernel(backend, data).name
+
+
 def match_scores(
     query: FeatureMaps | Tensor,
     gallery: FeatureMaps | Tensor,
@@ -74,7 +84,7 @@ def match_scores(
     """
     queries, items = _packed(query), _packed(gallery)
     _check_pair(queries, items, head)
-    kernel = _kernel(backend, items)
+    kernel = _kernel(backend, items.data)
     head = head.to(device=items.data.device, dtype=torch.float32)
     queries = queries.to_dtype(kernel.map_dtype)
     if isinstance(kernel, TritonKernel):
@@ -114,7 +124,7 @@ def match_maxima(
     """
     queries, items = _packed(query), _packed(gallery)
     _check_maps(queries, items)
-    kernel = _kernel(backend, items)
+    kernel = _kernel(backend, items.data)
     queries, items = queries.to_dtype(kernel.map_dtype), items.to_dtype(kernel.map_dtype)
     shape = (len(queries), len(items), items.data.shape[1])
     of_query, of_gallery = (torch.empty(shape, device=items.data.device) for _ in range(2))
@@ -220,9 +230,9 @@ def _single(maps: FeatureMaps | Tensor) -> FeatureMaps:
     return packed
 
 
-def _kernel(backend: str, gallery: FeatureMaps) -> Kernel:
-    device, dtype = gallery.data.device, gallery.data.dtype
-    fused = triton_kernel(dtype, device, locations=gallery.data.shape[1], channels=gallery.channels)
+def _kernel(backend: str, gallery: Tensor) -> Kernel:
+    device, dtype = gallery.device, gallery.dtype
+    fused = triton_kernel(dtype, device, locations=gallery.shape[1], channels=gallery.shape[2])
     if backend == "auto":
         # Plain float32 maps get the layer's own numbers; the fused kernel works in fewer bits.
         if fused is not None and device.type == "cuda" and dtype != torch.float32:

@@ -47,6 +47,9 @@ class MortalShard:
     def score_of(self, query: Sequence[bytes], groups: Sequence[Sequence[CropKey]]) -> Float32Array:
         return self._reach().score_of(query, groups)
 
+    def score_apart(self, query: Sequence[bytes], group: Sequence[bytes]) -> float:
+        return self._reach().score_apart(query, group)
+
     def __len__(self) -> int:
         return len(self._reach())
 
@@ -57,11 +60,12 @@ def gallery_of(count: int) -> tuple[list[GalleryEntry], Embeddings]:
     return entries, make_scorer().embed(make_crops([i // 3 % 12 for i in range(count)]))
 
 
-@pytest.mark.parametrize("k", [1, 5, 20, 500])
-def test_three_shards_answer_like_one(k: int) -> None:
+@pytest.mark.parametrize("rule", ["mean", "max"])
+@pytest.mark.parametrize("k", [1, 5, 500])
+def test_three_shards_answer_like_one(k: int, rule: str) -> None:
     entries, embeddings = gallery_of(120)
-    one = make_scorer(capacity=200)
-    three = ShardedScorer([make_scorer(capacity=200) for _ in range(3)])
+    one = make_scorer(capacity=200, rule=rule)
+    three = ShardedScorer([make_scorer(capacity=200, rule=rule) for _ in range(3)])
     one.insert(entries, embeddings)
     three.insert(entries, embeddings)
     groups = [[CropKey(3 * t + i) for i in (1, 2, 3)] for t in range(1, 40)]

@@ -1,0 +1,101 @@
+"""Scores of a track against tracks: several crops on both sides, one logit per pair of tracks."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from streamreid.reid.matching import FeatureMaps, match_maxima, match_scores
+from streamreid.reid.qaconv import FoldedHead
+
+MultiShot = Literal["mean", "max"]
+"""`mean`: average logit of all pairs of crops; `max`: best partner of each place over all crops of
+the other track, then the head once per crop, averaged."""
+
+# Gallery maps scored at once: with four query crops their maxima take 1.6 MB at 24x8.
+_CHUNK = 256
+
+
+def track_scores(
+    query: FeatureMaps,
+    sizes: Sequence[int],
+    members: Callable[[int, int], FeatureMaps],
+    head: FoldedHead,
+    *,
+    rule: MultiShot = "mean",
+    backend: str = "auto",
+) -> Tensor:
+    """Score the crops of one track against the crops of several others.
+
+    With one crop on both sides every rule is the layer's own score; all are symmetric for a
+    symmetric head. Memory does not depend on the number of groups.
+
+    Args:
+        query: Maps of the query track, at least one.
+        sizes: Number of maps of each group; 0 for a group without any.
+        members: Gives the maps `start` to `stop` of all groups one after the other.
+        head: The folded head of the trained layer.
+        rule: How crops are combined.
+        backend: As for `match_scores`.
+
+    Returns:
+        One logit per group, shape `[len(sizes)]`, float32, on the CPU; NaN for an empty group.
+
+    Raises:
+        ValueError: If there is no query map or the rule is unknown.
+
+    Source: design section 11.8 (rules `mean` and multi-shot max).
+    """
+    if not len(query):
+        raise ValueError("a track needs at least one map to be scored")
+    if rule not in get_args(MultiShot):
+        raise ValueError(f"multi-shot rule {rule!r}; use one of {get_args(MultiShot)}")
+    score_chunk = _mean_scores if rule == "mean" else _max_scores
+    parts = [torch.zeros(0)]
+    start = 0
+    for chunk in _chunks(sizes):
+        stop = start + sum(chunk)
+        if stop == start:
+            parts.append(torch.full((len(chunk),), torch.nan))
+            continue
+        parts.append(score_chunk(query, chunk, members(start, stop), head, backend).cpu())
+        start = stop
+    return torch.cat(parts)
+
+
+def _chunks(sizes: Sequence[int]) -> list[list[int]]:
+    """Consecutive groups of at most `_CHUNK` maps together; a larger group stands alone."""
+    chunks: list[list[int]] = []
+    room = 0
+    for size in sizes:
+        if not chunks or size > room:
+            chunks.append([])
+            room = _CHUNK
+        chunks[-1].append(size)
+        room -= size
+    return chunks
+
+
+def _mean_scores(
+    query: FeatureMaps, sizes: Sequence[int], items: FeatureMaps, head: FoldedHead, backend: str
+) -> Tensor:
+    per_item = match_scores(query, items, head, backend=backend).mean(dim=0)
+    return torch.stack([part.mean() for part in per_item.split(list(sizes))])
+
+
+def _max_scores(
+    query: FeatureMaps, sizes: Sequence[int], items: FeatureMaps, head: FoldedHead, backend: str
+) -> Tensor:
+    head = head.to(device=items.data.device, dtype=torch.float32)
+    of_query, of_gallery = match_maxima(query, items, backend=backend)
+    from_gallery = of_gallery.amax(dim=0) @ head.gallery_weight
+    scores = []
+    split = zip(of_query.split(list(sizes), dim=1), from_gallery.split(list(sizes)), strict=True)
+    for query_side, gallery_side in split:
+        if not len(gallery_side):
+            scores.append(query_side.new_tensor(torch.nan))
+            continue
+        best = query_side.amax(dim=1).mean(dim=0)
+        scores.append(best @ head.query_weight + gallery_side.mean() + head.offset)
+    return torch.stack(scores)
