@@ -7,6 +7,13 @@ import numpy as np
 
 from streamreid.types import UInt8Array
 
+_ALL_CHANGED = 0.7
+"""Share of the picture beyond which it is the scene that changed and not something in it."""
+
+_PLAIN_MEAN = 8
+"""Pictures that are averaged to begin with. Not more: a mixture component counts as background from
+a tenth of the weight on, so at a rate of 1/16 a person becomes wall in two pictures."""
+
 
 class Background:
     """MOG2 with a learning rate that follows capture time, so that it works at any frame rate.
@@ -38,8 +45,8 @@ class Background:
             captured_at_s: Capture time in epoch seconds.
 
         Returns:
-            255 where the picture differs from the background, else 0, shape `(H, W)`; None for
-            the first picture of a segment, of which nothing can be said.
+            255 where the picture differs from the background, else 0, shape `(H, W)`; None when
+            nothing can be said: at the start, and when all of the picture changed.
         """
         key = (segment, picture.shape)
         if key != self._key:
@@ -48,10 +55,15 @@ class Background:
         elapsed_s = max(0.0, captured_at_s - self._last_s) if self._updates else 0.0
         self._last_s = captured_at_s
         self._updates += 1
-        # A plain mean at first, so that the first second is not forgotten within the second.
-        rate = max(1.0 / self._updates, 1.0 - math.exp(-elapsed_s / self._memory_s))
+        rate = 1.0 - math.exp(-elapsed_s / self._memory_s)
+        if self._updates <= _PLAIN_MEAN:
+            rate = 1.0 / self._updates
         mask = np.asarray(self._model.apply(picture, learningRate=min(1.0, rate)), np.uint8)
         if self._updates == 1:
+            return None
+        if cv2.countNonZero(mask) > _ALL_CHANGED * mask.size:
+            # The light was switched or the camera was turned: nothing known is true any more.
+            self._key = None
             return None
         return np.asarray((mask == 255) * np.uint8(255), np.uint8)
 

@@ -88,7 +88,7 @@ class MotionGate:
             captured_at_s=frame.captured_at_s,
         )
         if mask is None:
-            return 0.0
+            return 1.0 if self._looks else 0.0
         # Sensor noise makes single pixels; people make patches.
         opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, self._kernel)
         return cv2.countNonZero(opened) / opened.size

@@ -105,7 +105,7 @@ class OnnxDetector:
 
 class _OnnxRuntimeRunner:
     def __init__(self, path: Path, threads: int) -> None:
-        import onnxruntime  # type: ignore[import-untyped]
+        import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -132,7 +132,7 @@ class _OnnxRuntimeRunner:
 
 class _OpenVinoRunner:
     def __init__(self, path: Path, threads: int, *, bf16: bool) -> None:
-        import openvino  # type: ignore[import-untyped]
+        import openvino
 
         self._core = openvino.Core()
         self._path = path

@@ -91,7 +91,7 @@ def people_of(
     """
     boxes, scores = _boxes_and_scores(output, layout)
     # NaN compares false, so a network that went wrong reports nobody instead of nonsense.
-    kept = np.flatnonzero(scores >= confidence)
+    kept = np.flatnonzero((scores >= confidence) & np.isfinite(boxes).all(axis=1))
     kept = kept[np.argsort(-scores[kept], kind="stable")][:MAX_DETECTIONS]
     boxes, scores = boxes[kept], scores[kept]
     if layout.output == "dense":
@@ -100,7 +100,7 @@ def people_of(
     found = suppress_doubles(Detections(boxes.astype(np.float32), scores.astype(np.float32)))
     in_frame = letterbox.to_frame_boxes(found.boxes_xyxy, frame)
     sides = in_frame[:, 2:] - in_frame[:, :2]
-    sound = np.isfinite(in_frame).all(axis=1) & (sides >= 1.0).all(axis=1)
+    sound = (sides >= 1.0).all(axis=1)
     return Detections(in_frame[sound], np.clip(found.confidence[sound], 0.0, 1.0))
 
 

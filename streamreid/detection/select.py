@@ -31,6 +31,7 @@ Backend = Literal["openvino-bf16", "openvino-f32", "onnxruntime", "torch"]
 
 _HELPER_TIMEOUT_S = 300.0
 _LOCK_POLL_S = 0.2
+_WEAK_SHARE = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -132,7 +133,8 @@ def build_detector(
 
     Args:
         plan: From `plan_detector`.
-        confidence: Weakest detection to report, in [0, 1].
+        confidence: Confidence from which a detection counts by itself, in [0, 1]. A YOLO detector
+            reports down to half of it, because weak detections still prolong tracks.
         device: For torch: `auto`, `cpu`, `cuda` or `cuda:N`.
         long_side: Longer side of the network's input in pixels.
         threads: CPU threads for ONNX Runtime and OpenVINO.
@@ -144,6 +146,7 @@ def build_detector(
     """
     if plan.kind == "motion" or plan.weights is None:
         return MotionDetector(confidence=confidence)
+    weakest = _WEAK_SHARE * confidence
     name = f"{plan.weights.name} sha256:{(plan.sha256 or '')[:12]}"
     if plan.backend == "torch" or plan.backend is None or plan.model_dir is None:
         from streamreid.detection.yolo import YoloDetector, load_person_network
@@ -152,7 +155,7 @@ def build_detector(
         network = load_person_network(plan.weights, settings_dir=cache / "ultralytics")
         torch_device = ("cuda" if _has_gpu() else "cpu") if device == "auto" else device
         return YoloDetector(
-            network, device=torch_device, confidence=confidence, long_side=long_side, name=name
+            network, device=torch_device, confidence=weakest, long_side=long_side, name=name
         )
     layout = read_layout(plan.model_dir / LAYOUT_FILE)
     if layout is None:
@@ -161,7 +164,7 @@ def build_detector(
         plan.model_dir / MODEL_FILE,
         layout,
         backend=plan.backend,
-        confidence=confidence,
+        confidence=weakest,
         long_side=long_side,
         threads=threads,
         name=name,

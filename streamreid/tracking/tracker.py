@@ -20,6 +20,8 @@ _LIBRARY_BUFFER_FPS = (
     30.0  # `lost_track_buffer` counts frames at 30 fps, whatever the camera's rate
 )
 _UNCONFIRMED = -1
+_LOST_LOOKS = 3.5
+"""Looks that a person may be missed for, where looks are so rare that `lost_s` covers fewer."""
 
 EndReason = Literal["left", "segment", "end"]
 
@@ -39,7 +41,8 @@ class CameraTracker:
         camera_id: Camera of the tracks.
         detect_fps: Detections a second that are expected; only scales the motion model, real
             time comes with every update.
-        lost_s: Seconds after its last detection at which a track ends.
+        lost_s: Seconds after its last detection at which a track ends; more at a low `detect_fps`,
+            and more than the motion gate's `keep_alive_s`.
         confidence: Detector confidence from which a new track may start, in [0, 1]; weaker
             detections only prolong tracks.
         confirm_after: Detections in a row before a track is reported.
@@ -54,11 +57,12 @@ class CameraTracker:
         lost_s: float = 2.0,
         confidence: float = 0.35,
         confirm_after: int = 2,
-        minimum_iou: float = 0.1,
+        minimum_iou: float = 0.15,
     ) -> None:
         # A second of import that the command line's help must not pay.
         from trackers.core.bytetrack.tracker import ByteTrackTracker
 
+        lost_s = max(lost_s, _LOST_LOOKS / detect_fps)
         self._camera_id = camera_id
         self._lost_s = lost_s
         self._library = ByteTrackTracker(

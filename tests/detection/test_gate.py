@@ -1,0 +1,44 @@
+"""The motion gate: closed when nothing happens, never blind to a person."""
+
+from dataclasses import replace
+
+from streamreid.detection.gate import MotionGate
+from tests.detection.scenes import walking_scene
+from tests.video.clips import flat_frame
+
+
+def test_an_empty_noisy_scene_keeps_it_closed_but_for_patrols() -> None:
+    gate = MotionGate()
+    frames = walking_scene(300, first_s=1e9, noise=4.0)
+    decisions = [gate.update(frame, tracks=0) for frame in frames]
+    assert [decision.reason for decision in decisions[:3]] == ["start"] * 3
+    assert {decision.reason for decision in decisions[5:]} == {"idle", "patrol"}
+    # 60 s of frames, a look every 10 s.
+    assert sum(decision.open for decision in decisions[5:]) in (5, 6)
+
+
+def test_a_person_who_walks_in_opens_it_at_once() -> None:
+    gate = MotionGate()
+    decisions = [gate.update(frame, tracks=0) for frame in walking_scene(60, first_s=6.0)]
+    assert not any(decision.open for decision in decisions[10:30])
+    assert all(decision.reason == "motion" for decision in decisions[30:])
+    assert decisions[30].moving > 0.0
+
+
+def test_a_person_who_stands_still_is_looked_at_every_second() -> None:
+    gate = MotionGate()
+    frames = walking_scene(300, first_s=3.0, stop_after_s=6.0)
+    decisions = [gate.update(frame, tracks=1) for frame in frames]
+    standing = decisions[-100:]
+    assert {decision.reason for decision in standing} == {"idle", "keep_alive"}
+    assert 18 <= sum(decision.open for decision in standing) <= 22
+
+
+def test_a_new_segment_starts_anew() -> None:
+    gate = MotionGate()
+    for frame in walking_scene(50, first_s=1e9):
+        gate.update(frame, tracks=0)
+    later = flat_frame(size=(320, 240), segment=1, captured_at_s=5.0)
+    assert gate.update(later, tracks=0).reason == "start"
+    other_size = replace(flat_frame(size=(160, 120), captured_at_s=5.2), segment=2)
+    assert gate.update(other_size, tracks=0).reason == "start"

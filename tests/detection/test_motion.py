@@ -1,0 +1,62 @@
+"""Detector `motion` on drawn scenes."""
+
+import numpy as np
+import pytest
+
+from streamreid.detection.motion import MotionDetector
+from streamreid.types import CameraId
+from tests.detection.scenes import walking_scene
+from tests.video.clips import flat_frame
+
+
+@pytest.mark.parametrize("size", [(320, 240), (960, 720)], ids=["small", "large"])
+def test_a_walking_figure_is_found_where_it_is(size: tuple[int, int]) -> None:
+    detector = MotionDetector()
+    scale = size[0] / 320
+    for index, frame in enumerate(walking_scene(40, size=size, speed=20.0 * scale)):
+        (found,) = detector.detect([frame])
+        if index < 15:
+            assert len(found) == 0
+            continue
+        assert len(found) == 1
+        left = 10 + 20.0 * scale * (index / 5 - 3.0)
+        expected = [left, size[1] / 4, left + size[1] / 5, 0.75 * size[1]]
+        assert np.abs(found.boxes_xyxy[0] - expected).max() <= 6 * scale
+        assert 0.35 <= found.confidence[0] <= 1.0
+
+
+def test_two_figures_are_two_people() -> None:
+    detector = MotionDetector()
+    counts = [len(detector.detect([frame])[0]) for frame in walking_scene(40, figures=2, speed=10)]
+    assert counts[:15] == [0] * 15
+    assert counts[15:].count(2) >= 23
+
+
+def test_cameras_do_not_mix() -> None:
+    detector = MotionDetector()
+    empty = walking_scene(30, first_s=1e9, camera_id=CameraId("hall"))
+    busy = walking_scene(30)
+    found = [detector.detect([a, b]) for a, b in zip(empty, busy, strict=True)]
+    assert all(len(one) == 0 for one, _ in found)
+    assert len(found[-1][1]) == 1
+
+
+def test_the_same_frames_give_the_same_boxes() -> None:
+    runs = []
+    for _ in range(2):
+        detector = MotionDetector()
+        found = [detector.detect([frame])[0].boxes_xyxy for frame in walking_scene(30)]
+        runs.append(np.concatenate(found).tobytes())
+    assert runs[0] == runs[1]
+
+
+def test_light_switched_on_is_nobody() -> None:
+    detector = MotionDetector()
+    for frame in walking_scene(20, first_s=1e9):
+        detector.detect([frame])
+    bright = flat_frame(size=(320, 240), luma=220, captured_at_s=1004.0)
+    assert len(detector.detect([bright])[0]) == 0
+
+
+def test_no_frames_no_detections() -> None:
+    assert MotionDetector().detect([]) == []
