@@ -11,15 +11,19 @@ import structlog
 from streamreid.clock import SystemClock
 from streamreid.config.load import load_config
 from streamreid.config.models import Config
-from streamreid.errors import StreamreidError
 from streamreid.runtime.counters import ProcessCounters, create_counters, ended_cameras
 from streamreid.runtime.endpoints import matcher_endpoint, server_keys
 from streamreid.runtime.intake import Intake
 from streamreid.runtime.matcher_loop import MatcherLoop, MatcherOptions
-from streamreid.runtime.matcher_setup import build_engine, build_gallery, describe_run
+from streamreid.runtime.matcher_setup import (
+    build_chores,
+    build_engine,
+    build_gallery,
+    describe_run,
+)
 from streamreid.runtime.merge import ArrivalOrder, ReplayOrder
 from streamreid.runtime.process import StopFlag, die_with_parent, new_incarnation, stop_on_signals
-from streamreid.runtime.worker_log import configure_worker_log
+from streamreid.runtime.worker_log import configure_worker_log, exit_code_of
 from streamreid.store.writer import open_store
 from streamreid.transport.receiver import Receiver
 from streamreid.transport.zeromq import open_receiver
@@ -30,20 +34,16 @@ _log = structlog.get_logger()
 def main(argv: Sequence[str] | None = None) -> int:
     """Match until every file has ended or the supervisor says stop; returns the exit code."""
     die_with_parent(os.environ)
+    configure_worker_log("info")
     parser = argparse.ArgumentParser(prog="workers.matcher")
     parser.add_argument("--config", type=Path, required=True)
     args = parser.parse_args(argv)
     with stop_on_signals() as stop:
-        try:
-            config = load_config(args.config)
-            configure_worker_log(config.logging.level)
-            return _run(config, stop)
-        except StreamreidError as error:
-            _log.error(str(error))
-            return error.exit_code
+        return exit_code_of(lambda: _run(load_config(args.config), stop))
 
 
 def _run(config: Config, stop: StopFlag) -> int:
+    configure_worker_log(config.logging.level)
     clock = SystemClock()
     epoch = new_incarnation(clock)
     scorer = build_gallery(config)
@@ -58,6 +58,7 @@ def _run(config: Config, stop: StopFlag) -> int:
         ) as writer,
         _listen(config, epoch, books) as receiver,
     ):
+        chores = build_chores(config, scorer, writer, books)
         replay = not any(config.camera(camera_id).is_live for camera_id in config.camera_ids)
         loop = MatcherLoop(
             receiver=receiver,
@@ -71,6 +72,7 @@ def _run(config: Config, stop: StopFlag) -> int:
             scorer=scorer,
             engine=build_engine(config, scorer, writer),
             writer=writer,
+            chores=chores,
             counters=books,
             clock=clock,
             cameras=config.camera_ids,
@@ -84,7 +86,10 @@ def _run(config: Config, stop: StopFlag) -> int:
             ),
         )
         books.set("ready", 1)
-        loop.run(stop)
+        try:
+            loop.run(stop)
+        finally:
+            chores.close()
         books.mark_closed()
     return 0
 

@@ -1,18 +1,22 @@
 """From a configuration file to a running system: the processes, their folder, their books."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from streamreid.clock import Clock
 from streamreid.config.load import load_config
 from streamreid.config.models import Config
 from streamreid.detection.select import DetectorPlan, plan_detector
+from streamreid.messages import Kind
 from streamreid.runtime.child import WorkerSpec
 from streamreid.runtime.ledger import Ledger
 from streamreid.runtime.logs import Emit
 from streamreid.runtime.status import RunStatus
 from streamreid.runtime.supervisor import Supervisor
+from streamreid.store.reader import open_reader
+from streamreid.types import CameraId
 
 Report = Callable[[str], None]
 
@@ -89,12 +93,22 @@ def build_supervisor(
     return Supervisor(
         worker_specs(config_path, config),
         run_dir=run_dir,
-        ledger=Ledger(run_dir, emit),
+        ledger=Ledger(run_dir, emit, stored=partial(_stored, config.store.path)),
         clock=clock,
         emit=emit,
         load_specs=lambda: worker_specs(config_path, load_config(config_path)),
         on_tick=on_tick,
     )
+
+
+def _stored(
+    store: Path, camera: str, incarnation: int, kind: Kind, seqs: Sequence[int]
+) -> set[int]:
+    """Ask the store itself which acknowledged messages it holds."""
+    if not seqs:
+        return set()
+    with open_reader(store) as reader:
+        return set(reader.stored_of(CameraId(camera), incarnation, kind, tuple(seqs)))
 
 
 def _digest(*sections: object) -> str:

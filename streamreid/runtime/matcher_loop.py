@@ -6,17 +6,18 @@ from typing import Protocol
 
 from streamreid.clock import Clock
 from streamreid.engine.engine import Engine
-from streamreid.engine.events import IdentityUpdate, Outcome
+from streamreid.engine.events import Outcome
 from streamreid.errors import StoreFullError
 from streamreid.gallery.scorer import Scorer
 from streamreid.messages import KINDS, Bye, CropMessage, Disposition, Hello, Kind, Progress
 from streamreid.runtime.counter_table import CounterName, GaugeName
 from streamreid.runtime.intake import Intake, Item
+from streamreid.runtime.matcher_chores import Chores
 from streamreid.runtime.merge import Merger
 from streamreid.store.rows import Batch, Drop, MessageId
 from streamreid.store.writer import StoreWriter
 from streamreid.transport.receiver import Received, Receiver
-from streamreid.types import CameraId, IdentityId
+from streamreid.types import CameraId
 
 _IDLE_S = 0.05
 _TICK_S = 1.0
@@ -65,6 +66,7 @@ class MatcherLoop:
         scorer: The gallery.
         engine: Decides who is who.
         writer: The store.
+        chores: Disk space, gauges and requests of operators.
         counters: Where progress is written.
         clock: Wall time and waits.
         cameras: Every camera of the run.
@@ -81,6 +83,7 @@ class MatcherLoop:
         scorer: Scorer,
         engine: Engine,
         writer: StoreWriter,
+        chores: Chores,
         counters: LoopCounters,
         clock: Clock,
         cameras: Iterable[CameraId],
@@ -93,6 +96,7 @@ class MatcherLoop:
         self._scorer = scorer
         self._engine = engine
         self._writer = writer
+        self._chores = chores
         self._counters = counters
         self._clock = clock
         self._options = options
@@ -101,10 +105,8 @@ class MatcherLoop:
         for camera_id in self._expected.intersection(ended):
             self._end(camera_id)
         self._unsaved: list[Outcome] = []
-        self._identities: set[IdentityId] = set()
         self._event_time_s = float("-inf")
         self._evicted_to_s = float("-inf")
-        self._ticked_s = clock.monotonic_s()
         self._behind = False
 
     @property
@@ -207,7 +209,6 @@ class MatcherLoop:
         except StoreFullError:
             self._store_full(items)
             return
-        self._counters.set("disk_full", 0)
         self._counters.add("commits")
         self._acknowledge(items, refused, duplicates)
         stored = [item for item in fresh if item.message not in duplicates]
@@ -217,6 +218,9 @@ class MatcherLoop:
 
     def _refusal(self, item: Item) -> Disposition | None:
         """Why a message is not stored, None when it is."""
+        # Little room: pictures are refused first; the rest is small, and ends when there is none.
+        if self._chores.disk == "full" or (self._chores.disk == "low" and item.crop is not None):
+            return "disk_full"
         if self._options.replay or item.crop is None:
             return None
         age_s = self._clock.now_s() - item.crop.captured_at_s
@@ -274,12 +278,9 @@ class MatcherLoop:
             self._counters.add("gallery_evicted", gone)
 
     def _tick(self) -> None:
-        """Live: time passes for the engine although nobody is seen."""
-        now_s = self._clock.monotonic_s()
-        if now_s - self._ticked_s < _TICK_S:
+        """Once a second: chores, and live time passes for the engine although nobody is seen."""
+        if not self._chores.turn(event_time_s=self._event_time_s):
             return
-        self._ticked_s = now_s
-        self._counters.set("gallery_crops", len(self._scorer))
         self._counters.set("undecided_tracks", self._engine.pending)
         self._counters.set("queue_depth", len(self._merger))
         self._counters.set("watermark_at_s", self._event_time_s)
@@ -307,7 +308,7 @@ class MatcherLoop:
             return
         self._unsaved.clear()
         self._counters.add("decisions", len(outcome.decisions))
-        self._count_identities(outcome.identities)
+        self._chores.count_identities(outcome.identities)
 
     def _count(
         self,
@@ -323,12 +324,3 @@ class MatcherLoop:
             now_s = self._clock.now_s()
             for crop in crops:
                 self._counters.observe_latency(max(0.0, now_s - crop.captured_at_s))
-
-    def _count_identities(self, updates: Sequence[IdentityUpdate]) -> None:
-        for update in updates:
-            if update.status == "merged":
-                self._identities.discard(update.identity_id)
-            elif update.identity_id not in self._identities:
-                self._identities.add(update.identity_id)
-                self._counters.add("identities_created")
-        self._counters.set("identities_now", len(self._identities))

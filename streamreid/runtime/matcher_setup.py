@@ -10,6 +10,7 @@ import numpy as np
 import structlog
 import torch
 
+from streamreid.clock import SystemClock
 from streamreid.config.models import Config
 from streamreid.detection.select import machine_key
 from streamreid.detection.weights import default_cache_dir
@@ -19,6 +20,9 @@ from streamreid.gallery.build import build_scorer
 from streamreid.gallery.local import LocalScorer
 from streamreid.gallery.scorer import GalleryEntry
 from streamreid.reid.extract import feature_backends
+from streamreid.runtime.counters import ProcessCounters
+from streamreid.runtime.matcher_chores import Chores
+from streamreid.store.housekeeping import Housekeeper, HousekeepingRules
 from streamreid.store.restore import gallery_rows, last_event_s, restore
 from streamreid.store.rows import RunInfo
 from streamreid.store.writer import StoreWriter
@@ -115,6 +119,29 @@ def _write_choice(path: Path, name: str) -> None:
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> frozenset[tuple[CameraId, CameraId]]:
     return frozenset((CameraId(one), CameraId(other)) for one, other in pairs)
+
+
+def build_chores(
+    config: Config, scorer: LocalScorer, writer: StoreWriter, counters: ProcessCounters
+) -> Chores:
+    """Disk space, retention and gauges, as the configuration wants them."""
+    clock = SystemClock()
+    return Chores(
+        housekeeper=Housekeeper(
+            writer,
+            clock=clock,
+            rules=HousekeepingRules(
+                max_age_s=config.store.retention_s,
+                max_size_bytes=config.store.max_size_bytes,
+                gallery_age_s=config.matcher.gallery.max_age_s,
+                min_free_bytes=config.store.min_free_bytes,
+            ),
+        ),
+        control=None,
+        scorer=scorer,
+        counters=counters,
+        clock=clock,
+    )
 
 
 def describe_run(config: Config, scorer: LocalScorer) -> RunInfo:

@@ -1,11 +1,14 @@
-"""How a worker writes its log: JSON lines to standard error, which the supervisor merges."""
+"""How a worker tells what happens: JSON lines to standard error, and an exit code."""
 
 import logging
 import sys
+from collections.abc import Callable
 
 import structlog
 
-from streamreid.errors import mask_credentials
+from streamreid.errors import StreamreidError, mask_credentials
+
+EXIT_BUG = StreamreidError.exit_code
 
 
 def configure_worker_log(level: str) -> None:
@@ -37,6 +40,23 @@ def configure_worker_log(level: str) -> None:
         )
     )
     logging.basicConfig(level=lowest, handlers=[handler], force=True)
+
+
+def exit_code_of(job: Callable[[], int]) -> int:
+    """Do a worker's job; every error becomes one line of its log and an exit code.
+
+    Args:
+        job: The whole work; its result is the exit code.
+    """
+    log = structlog.get_logger()
+    try:
+        return job()
+    except StreamreidError as error:
+        log.error(str(error))
+        return error.exit_code
+    except Exception:
+        log.exception("unexpected error; this is a bug in streamreid")
+        return EXIT_BUG
 
 
 def _masked(
