@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Faults at their full numbers: kills under overload (R1), a frozen matcher (R4), SIGTERM (R7).
+
+Example: scripts/chaos.py --kills 100 --freeze-frames 2000 --json chaos.json
+
+Exit code 0 when nothing was lost silently, 1 otherwise.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import socket
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from streamreid.runtime.status import RunStatus
+from tests.chaos.site import Freezer, Killer, Site
+
+
+def new_site(folder: Path) -> Site:
+    """A run on a free port of loopback, with keys."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return Site(folder, f"tcp://127.0.0.1:{probe.getsockname()[1]}")
+
+
+def kills(folder: Path, count: int, seed: int) -> dict[str, Any]:
+    """R1: kill matchers and workers under overload, with CURVE."""
+    site = new_site(folder)
+    killer = Killer(site, matchers=count // 2, workers=count - count // 2, rng=random.Random(seed))
+    supervisor = site.supervisor(killer)
+    killer.done = supervisor.request_stop
+    began_s = time.monotonic()
+    code = supervisor.run()
+    audit = site.audit(supervisor.status().imbalances)
+    return {
+        "exit": code,
+        "seconds": round(time.monotonic() - began_s, 1),
+        "kills": len(site.killed),
+        **{key: value for key, value in asdict(audit).items() if key != "imbalances"},
+        "problems": audit.problems(),
+    }
+
+
+def freeze(folder: Path, frames: int) -> dict[str, Any]:
+    """R4: freeze the matcher, watch the cameras, thaw it."""
+    site = new_site(folder)
+    freezer = Freezer(site, frames)
+    supervisor = site.supervisor(freezer)
+    freezer.done = supervisor.request_stop
+    code = supervisor.run()
+    audit = site.audit(supervisor.status().imbalances)
+    problems = audit.problems()
+    if freezer.recovery_s > 5.0:
+        problems.append(f"recovery took {freezer.recovery_s:.1f} s, allowed are 5")
+    return {
+        "exit": code,
+        "frozen_s": round(freezer.frozen_s, 1),
+        "frames_while_frozen": freezer.frames_while_frozen,
+        "dropped_while_frozen": freezer.dropped_while_frozen,
+        "recovery_s": round(freezer.recovery_s, 2),
+        "problems": problems,
+    }
+
+
+def terminate(folder: Path) -> dict[str, Any]:
+    """R7: SIGTERM under load."""
+    site = new_site(folder)
+    asked_s: list[float] = []
+
+    def ask(status: RunStatus) -> None:
+        stored = sum(row.books["crop"].stored for row in status.rows)
+        if stored > 500 and not asked_s:
+            asked_s.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    supervisor = site.supervisor(ask)
+    code = supervisor.run()
+    took_s = time.monotonic() - asked_s[0]
+    audit = site.audit(supervisor.status().imbalances)
+    problems = audit.problems()
+    if took_s > 5.0:
+        problems.append(f"the end took {took_s:.1f} s, allowed are 5")
+    return {"exit": code, "seconds": round(took_s, 2), "problems": problems}
+
+
+def main() -> int:
+    """Run all faults and print what was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--freeze-frames", type=int, default=2000, help="per camera, ~100/s")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    args = parser.parse_args()
+    results: dict[str, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory(prefix="src") as name:
+        folder = Path(name)
+        for label, run in (
+            ("R1 kills under overload", lambda: kills(folder / "r1", args.kills, args.seed)),
+            ("R4 frozen matcher", lambda: freeze(folder / "r4", args.freeze_frames)),
+            ("R7 SIGTERM under load", lambda: terminate(folder / "r7")),
+        ):
+            print(f"{label} ...", flush=True)
+            results[label] = run()
+            for key, value in results[label].items():
+                print(f"  {key}: {value}", flush=True)
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=2) + "\n")
+    return int(any(one["problems"] or one["exit"] for one in results.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
