@@ -43,6 +43,10 @@ def reid(
     ] = None,
     rerank: Annotated[bool, typer.Option("--rerank", help="Also k-reciprocal re-ranking.")] = False,
     tlift: Annotated[bool, typer.Option("--tlift", help="Also temporal lifting.")] = False,
+    published: Annotated[
+        bool,
+        typer.Option("--published", help="Lift with the paper's parameters (tau 100 s, K 10)."),
+    ] = False,
     exact: Annotated[
         bool, typer.Option("--exact", help="Everything in float32, several times slower.")
     ] = False,
@@ -73,7 +77,13 @@ def reid(
     matcher, dtype = _matcher(weights, device, plain=exact or images < _MEASURED_FROM, exact=exact)
     with progress_bars() as bars:
         evaluation = evaluate_reid(
-            data, matcher, rerank=rerank, lift=tlift, dtype=dtype, progress=bars
+            data,
+            matcher,
+            rerank=rerank,
+            lift=tlift,
+            published=published,
+            dtype=dtype,
+            progress=bars,
         )
     to_stdout = json_file is not None and str(json_file) == "-"
     if to_stdout:

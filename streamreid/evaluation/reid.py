@@ -11,6 +11,9 @@ import torch
 from streamreid.evaluation.datasets import Dataset
 from streamreid.evaluation.features import BrokenImage, Embed, Features, Progress, extract
 from streamreid.evaluation.stages import (
+    LIFT_OF_PLAIN_SCORES,
+    LIFT_OF_RERANKED_SCORES,
+    PUBLISHED_LIFT,
     Similarities,
     Stage,
     StageName,
@@ -121,6 +124,7 @@ def evaluate_reid(
     *,
     rerank: bool = False,
     lift: bool = False,
+    published: bool = False,
     dtype: torch.dtype = torch.int8,
     progress: ProgressBars | None = None,
     clock: Callable[[], float] = time.perf_counter,
@@ -132,6 +136,7 @@ def evaluate_reid(
         matcher: Loaded weights.
         rerank: Also re-rank.
         lift: Also lift by time.
+        published: Lift with the parameters of the paper instead of those chosen for each stage.
         dtype: Storage dtype of the maps, which chooses how they are scored: int8 is fastest on a
             CPU, float16 on a GPU; float32 gives the layer's own numbers.
         progress: Shows the steps.
@@ -174,6 +179,8 @@ def evaluate_reid(
         gallery.records,
         rerank=rerank,
         lift=lift,
+        plain_lift=PUBLISHED_LIFT if published else LIFT_OF_PLAIN_SCORES,
+        reranked_lift=PUBLISHED_LIFT if published else LIFT_OF_RERANKED_SCORES,
         clock=clock,
     )
     seconds |= {name: stage.seconds for name, stage in stages.items()}

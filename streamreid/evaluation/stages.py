@@ -26,7 +26,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class LiftSettings:
-    """Parameters of TLift; the defaults are the published ones.
+    """Parameters of TLift; these defaults are the published ones.
 
     Attributes:
         tau_s: Companions are seen less than this many seconds away.
@@ -41,10 +41,12 @@ class LiftSettings:
     alpha: float = 0.2
 
 
-# Chosen on the validation identities of docs/results/reid.md; scores that were not re-ranked are
-# noisier, so fewer of them vote.
-LIFT_OF_PLAIN_SCORES = LiftSettings(pivots=5)
-LIFT_OF_RERANKED_SCORES = LiftSettings()
+PUBLISHED_LIFT = LiftSettings()
+"""Parameters of the paper, meant for re-ranked scores of Market-1501 and DukeMTMC."""
+
+# Chosen by scripts/tune_tlift.py on training identities only; see docs/results/reid.md.
+LIFT_OF_PLAIN_SCORES = LiftSettings(tau_s=300.0, sigma_s=400.0, pivots=5, alpha=0.1)
+LIFT_OF_RERANKED_SCORES = LiftSettings(tau_s=300.0, sigma_s=400.0, pivots=5, alpha=0.4)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
