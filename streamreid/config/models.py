@@ -46,6 +46,15 @@ def _file_path(value: object, info: ValidationInfo) -> Path:
     return Path(folder / Path(value).expanduser())
 
 
+def _weights_name(value: object, info: ValidationInfo) -> str:
+    if not isinstance(value, str) or not value.strip() or "\0" in value or len(value) > 4096:
+        raise ValueError("needs a known name or the path of a file")
+    folder = (info.context or {}).get("folder", Path())
+    path = Path(folder / Path(value).expanduser())
+    # A bare name may be a file beside the configuration, or one that is looked up elsewhere.
+    return str(path) if "/" in value or path.is_file() else value
+
+
 def _camera_url(value: object, info: ValidationInfo) -> CameraUrl:
     if isinstance(value, CameraUrl):
         return value
@@ -59,6 +68,9 @@ def _camera_url(value: object, info: ValidationInfo) -> CameraUrl:
 
 FilePath = Annotated[Path, PlainValidator(_file_path), WithJsonSchema({"type": "string"})]
 """A path; relative ones start at the folder of the configuration file."""
+
+Weights = Annotated[str, PlainValidator(_weights_name), WithJsonSchema({"type": "string"})]
+"""A known name, or the path of a file; relative ones start at the configuration's folder."""
 
 Url = Annotated[
     CameraUrl,
@@ -133,9 +145,7 @@ class DetectorConfig(Section):
     """How people are found in a frame."""
 
     kind: Literal["auto", "yolo", "motion"] = "auto"
-    weights: str = Field(
-        "yolo26n.pt", min_length=1, max_length=4096, description="A file, or a known name."
-    )
+    weights: Weights = Field("yolo26n.pt", description="A file, or a known name.")
     sha256: Sha256 | None = Field(None, description="Refuse a weights file with another digest.")
     confidence: Fraction = Field(0.35, description="Detections below this are dropped.")
     backend: Literal["auto", "torch", "onnxruntime", "openvino-bf16", "openvino-f32"] = Field(
@@ -162,7 +172,7 @@ class MatcherConfig(Section):
     """How crops are compared."""
 
     device: Device = "auto"
-    weights: str = Field("default", min_length=1, max_length=4096)
+    weights: Weights = Field("default", description="A file, or `default`.")
     sha256: Sha256 | None = None
     features: Literal[
         "auto",

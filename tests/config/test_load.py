@@ -24,7 +24,10 @@ def refused(text: str | bytes, **environ: str) -> list[str]:
     return str(caught.value).splitlines()
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+EXAMPLES = sorted(path for path in CONFIGS.glob("*.yaml") if "cameras:" in path.read_text())
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_loads(path: Path) -> None:
     config = load_config(path, environ={"ENTRANCE_AUTH": "user:word"})
     assert config.camera_ids
@@ -174,3 +177,16 @@ def test_the_digest_follows_values_and_not_spelling() -> None:
 def test_names_that_yaml_reads_as_something_else_are_names() -> None:
     config = load_text("streamreid: 1\ncameras:\n  1: {url: a.mp4}\n  on: {url: b.mp4}\n")
     assert config.camera_ids == ("1", "on")
+
+
+def test_weights_are_a_name_or_a_path_beside_the_file(tmp_path: Path) -> None:
+    def weights_of(name: str) -> str:
+        text = ONE_CAMERA + f"detector: {{weights: {name}}}"
+        config = parse_config(text.encode(), name="c.yaml", folder=tmp_path, environ={})
+        return config.detector.weights
+
+    assert weights_of("yolo26n.pt") == "yolo26n.pt"
+    assert weights_of("models/yolo26n.pt") == str(tmp_path / "models" / "yolo26n.pt")
+    (tmp_path / "yolo26n.pt").touch()
+    assert weights_of("yolo26n.pt") == str(tmp_path / "yolo26n.pt")
+    assert load_text(ONE_CAMERA).matcher.weights == "default"
