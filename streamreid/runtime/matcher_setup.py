@@ -43,6 +43,7 @@ def build_gallery(config: Config) -> LocalScorer:
     if matcher.threads is not None:
         torch.set_num_threads(matcher.threads)
     remembered = default_cache_dir() / "features" / _choice_name(config)
+    features = _read_choice(remembered) if matcher.features == "auto" else matcher.features
     scorer = build_scorer(
         matcher.weights,
         device=matcher.device,
@@ -51,9 +52,10 @@ def build_gallery(config: Config) -> LocalScorer:
         memory_bytes=matcher.gallery.memory_bytes,
         exact=matcher.exact,
         threads=matcher.threads,
-        features=_read_choice(remembered) if matcher.features == "auto" else matcher.features,
+        features=features,
     )
-    _write_choice(remembered, scorer.extractor.name)
+    if features == "auto":
+        _write_choice(remembered, scorer.extractor.name)
     return scorer
 
 
