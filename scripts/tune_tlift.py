@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
-"""Choose TLift's parameters on training identities of Market-1501, never on test identities.
+r"""Choose TLift's parameters on training identities of Market-1501, never on test identities.
 
 Every second identity of train.txt makes one evaluation with as many people in the cameras as the
 held-out test has. An embedding that has never seen Market-1501 scores it, because a network trained
 on these identities would be too good on them. Prints Rank-1 and mAP for a grid, for calibrated
 scores and for re-ranked ones.
 
-Example: scripts/tune_tlift.py --market Market-1501 --list train.txt --clock clock.csv \\
+Example: scripts/tune_tlift.py --market Market-1501 --list train.txt --clock clock.csv \
     --onnx osnet_x0_25_msmt17.onnx
 """
 
 import argparse
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 from streamreid.evaluation.datasets import Dataset, ImageRecord, load
@@ -21,12 +22,8 @@ from streamreid.evaluation.embedding import (
     embed_records,
     fit_probability,
 )
-from streamreid.evaluation.stages import (
-    LiftSettings,
-    Similarities,
-    evaluate_stages,
-    map_similarities,
-)
+from streamreid.evaluation.stages import LiftSettings, Scores, evaluate_stages
+from streamreid.types import Float32Array
 
 WINDOWS_S = ((100.0, 200.0), (200.0, 200.0), (200.0, 400.0), (300.0, 400.0))
 PIVOTS = (3, 5, 10)
@@ -44,7 +41,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def split(data: Dataset) -> tuple[list[ImageRecord], list[ImageRecord]]:
-    """First image of each identity and camera as query, the rest as gallery; half the identities."""
+    """Of half the identities the first image of each camera as query, the rest as gallery."""
     queries: list[ImageRecord] = []
     gallery: list[ImageRecord] = []
     seen: set[tuple[int, int]] = set()
@@ -67,29 +64,30 @@ def main() -> None:
     embed = OnnxEmbedding(args.onnx)
     found = cosines(embed_records(queries, embed), embed_records(gallery, embed))
     probability = fit_probability(found.across, queries, gallery)
-    lifted = map_similarities(found, probability)
     print(f"{len(queries)} queries, {len(gallery)} gallery images, clock {data.clock}")
     print("tau_s sigma_s pivots alpha | TLift Rank-1 mAP | RR+TLift Rank-1 mAP")
     for (tau_s, sigma_s), pivots, alpha in itertools.product(WINDOWS_S, PIVOTS, ALPHAS):
         settings = LiftSettings(tau_s, sigma_s, pivots, alpha)
         print(
             f"{tau_s:5.0f} {sigma_s:7.0f} {pivots:6d} {alpha:5.1f} | "
-            + " | ".join(figures(lifted, queries, gallery, settings)),
+            + " | ".join(figures(found, probability, queries, gallery, settings)),
             flush=True,
         )
 
 
 def figures(
-    similarity: Similarities,
+    scores: Scores,
+    probability: Callable[[Float32Array], Float32Array],
     queries: list[ImageRecord],
     gallery: list[ImageRecord],
     settings: LiftSettings,
 ) -> list[str]:
     """Rank-1 and mAP of both lifted stages, per cent."""
     stages = evaluate_stages(
-        similarity,
+        scores,
         queries,
         gallery,
+        probability=probability,
         rerank=True,
         lift=True,
         plain_lift=settings,

@@ -138,12 +138,12 @@ def _show(evaluation: "ReidEvaluation", page: Path | None, *, to_stderr: bool) -
 
     console = Console(stderr=to_stderr)
     summary = evaluation.summary()
-    table = Table(title=f"{evaluation.weights} on {evaluation.dataset}")
-    table.add_column("stage")
+    table = Table(title=f"{evaluation.weights} on {evaluation.dataset}, per cent")
+    table.add_column("stage", no_wrap=True)
     for title in ("Rank-1", "Rank-5", "Rank-10", "Rank-20", "mAP", "seconds"):
         table.add_column(title, justify="right")
     for name, figures in summary["results"].items():
-        cells = [f"{100 * value:.1f} %" for value in figures.values()]
+        cells = [f"{100 * value:.1f}" for value in figures.values()]
         table.add_row(STAGE_TITLES[name], *cells, f"{evaluation.stages[name].seconds:.1f}")
     console.print(table)
     skipped = summary["queries"] - summary["queries_counted"]

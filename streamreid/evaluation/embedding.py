@@ -10,7 +10,7 @@ from streamreid.association.calibration import fit_logistic
 from streamreid.errors import DatasetError, WeightsError
 from streamreid.evaluation.datasets import ImageRecord
 from streamreid.evaluation.features import Progress, read_rgb
-from streamreid.evaluation.stages import Similarities
+from streamreid.evaluation.stages import Scores
 from streamreid.reid.preprocess import resize
 from streamreid.types import Float32Array, UInt8Array
 
@@ -95,9 +95,9 @@ def embed_records(
     return np.concatenate(parts)
 
 
-def cosines(query: Float32Array, gallery: Float32Array) -> Similarities:
+def cosines(query: Float32Array, gallery: Float32Array) -> Scores:
     """Cosines of all pairs, across and inside both sides; inputs have unit norm."""
-    return Similarities(query @ gallery.T, query @ query.T, gallery @ gallery.T)
+    return Scores(query @ gallery.T, query @ query.T, gallery @ gallery.T)
 
 
 def fit_probability(

@@ -14,11 +14,10 @@ from streamreid.evaluation.stages import (
     LIFT_OF_PLAIN_SCORES,
     LIFT_OF_RERANKED_SCORES,
     PUBLISHED_LIFT,
-    Similarities,
+    Scores,
     Stage,
     StageName,
     evaluate_stages,
-    map_similarities,
     pair_count,
     score_pairs,
 )
@@ -76,6 +75,7 @@ class ReidEvaluation:
         query: Features and records of the queries that could be read.
         gallery: The same of the gallery.
         scores: Logits of all pairs that were scored.
+        calibration: From score to probability.
         stages: Result of each stage, in order.
         seconds: Wall time of each step.
     """
@@ -86,7 +86,8 @@ class ReidEvaluation:
     clock: str
     query: Features
     gallery: Features
-    scores: Similarities
+    scores: Scores
+    calibration: Calibration
     stages: dict[StageName, Stage]
     seconds: dict[str, float]
 
@@ -174,9 +175,10 @@ def evaluate_reid(
     )
     seconds["scores"] = clock() - begun_scores_s
     stages = evaluate_stages(
-        map_similarities(scores, probability_map(matcher.calibration)),
+        scores,
         query.records,
         gallery.records,
+        probability=probability_map(matcher.calibration),
         rerank=rerank,
         lift=lift,
         plain_lift=PUBLISHED_LIFT if published else LIFT_OF_PLAIN_SCORES,
@@ -193,6 +195,7 @@ def evaluate_reid(
         query=query,
         gallery=gallery,
         scores=scores,
+        calibration=matcher.calibration,
         stages=stages,
         seconds=seconds,
     )

@@ -14,7 +14,7 @@ from PIL import Image
 
 from streamreid.evaluation.features import read_rgb
 from streamreid.evaluation.ranking import JUNK_IDENTITY
-from streamreid.evaluation.reid import ReidEvaluation
+from streamreid.evaluation.reid import ReidEvaluation, probability_map
 from streamreid.evaluation.stages import Stage, StageName
 from streamreid.types import Int64Array
 
@@ -145,7 +145,7 @@ def _sections(
 
 def _row(evaluation: ReidEvaluation, name: StageName, query: int, items: int) -> _Row:
     stage = evaluation.stages[name]
-    plain = evaluation.stages["plain"].distance
+    probability = probability_map(evaluation.calibration)(evaluation.scores.across[query])
     record = evaluation.query.records[query]
     shown = []
     for index in _ranked(evaluation, stage, query)[:items].tolist():
@@ -154,7 +154,7 @@ def _row(evaluation: ReidEvaluation, name: StageName, query: int, items: int) ->
             _Shown(
                 name=other.path.name,
                 jpeg=_thumbnail(other.path),
-                note=f"{1.0 - float(plain[query, index]):.2f}",
+                note=f"{float(probability[index]):.2f}",
                 correct=other.identity == record.identity,
             )
         )

@@ -50,18 +50,20 @@ LIFT_OF_RERANKED_SCORES = LiftSettings(tau_s=300.0, sigma_s=400.0, pivots=5, alp
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Similarities:
-    """Similarity of pairs in [0, 1], for ranking, re-ranking and lifting.
+class Scores:
+    """Scores of pairs, larger is more similar: logits of a matching layer, or cosines.
 
     Attributes:
         across: Queries against gallery, shape `[Q, G]`, float32.
         own: Queries against queries, shape `[Q, Q]`; None where no re-ranking is wanted.
         others: Gallery against gallery, shape `[G, G]`; None where no re-ranking is wanted.
+        highest: No pair scores higher; distances for re-ranking are measured from it.
     """
 
     across: Float32Array
     own: Float32Array | None = None
     others: Float32Array | None = None
+    highest: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,8 +95,8 @@ def score_pairs(
     rerank: bool,
     backend: str = "auto",
     progress: Progress = lambda _: None,
-) -> Similarities:
-    """Score all pairs that the stages need; the result holds logits, see `Similarities`.
+) -> Scores:
+    """Score all pairs that the stages need; the result holds logits.
 
     Args:
         query: Packed maps of the queries.
@@ -110,9 +112,9 @@ def score_pairs(
         across[rows] = match_scores(query.select(rows), gallery, head, backend=backend).cpu()
         progress(across[rows].size)
     if not rerank:
-        return Similarities(across)
-    sides = [_score_inside(side, head, backend, progress) for side in (query, gallery)]
-    return Similarities(across, *sides)
+        return Scores(across, highest=head.highest_score)
+    own, others = (_score_inside(side, head, backend, progress) for side in (query, gallery))
+    return Scores(across, own, others, highest=head.highest_score)
 
 
 def _score_inside(
@@ -134,22 +136,12 @@ def _score_inside(
     return scores
 
 
-def map_similarities(
-    scores: Similarities, probability: Callable[[Float32Array], Float32Array]
-) -> Similarities:
-    """Apply a calibration to every matrix of pairs."""
-    return Similarities(
-        probability(scores.across),
-        None if scores.own is None else probability(scores.own),
-        None if scores.others is None else probability(scores.others),
-    )
-
-
 def evaluate_stages(
-    similarity: Similarities,
+    scores: Scores,
     queries: Sequence[ImageRecord],
     gallery: Sequence[ImageRecord],
     *,
+    probability: Callable[[Float32Array], Float32Array],
     rerank: bool = False,
     lift: bool = False,
     plain_lift: LiftSettings = LIFT_OF_PLAIN_SCORES,
@@ -159,10 +151,12 @@ def evaluate_stages(
     """Evaluate the plain ranking and the stages asked for.
 
     Args:
-        similarity: Calibrated probabilities; with `own` and `others` for re-ranking.
+        scores: Scores of the pairs; with `own` and `others` for re-ranking.
         queries: Records of the queries.
         gallery: Records of the gallery.
-        rerank: Also re-rank (k1 20, k2 6, lambda 0.3).
+        probability: Calibration from score to probability, on which TLift works alone.
+        rerank: Also re-rank (k1 20, k2 6, lambda 0.3) by `highest - score`, which spreads better
+            than a probability.
         lift: Also lift by time, alone and after re-ranking if that is done.
         plain_lift: Parameters of TLift on the similarities themselves.
         reranked_lift: Parameters of TLift after re-ranking.
@@ -184,7 +178,7 @@ def evaluate_stages(
         ranking = _rank(distance, queries, gallery)
         stages[name] = Stage(ranking, distance, clock() - start_s)
 
-    add("plain", lambda: 1.0 - similarity.across)
+    add("plain", lambda: scores.highest - scores.across)
     if not stages["plain"].ranking.valid_queries:
         raise DatasetError(
             f"none of {len(queries)} queries has its identity in another camera of the gallery "
@@ -192,9 +186,9 @@ def evaluate_stages(
             "the file names"
         )
     if lift:
-        add("tlift", lambda: 1.0 - _lift(similarity.across, queries, gallery, plain_lift))
+        add("tlift", lambda: 1.0 - _lift(probability(scores.across), queries, gallery, plain_lift))
     if rerank:
-        add("rerank", lambda: _rerank(similarity))
+        add("rerank", lambda: _rerank(scores))
     if rerank and lift:
         closeness = 1.0 - stages["rerank"].distance
         add("rerank_tlift", lambda: 1.0 - _lift(closeness, queries, gallery, reranked_lift))
@@ -213,12 +207,12 @@ def _rank(
     )
 
 
-def _rerank(similarity: Similarities) -> Float32Array:
-    across, own, others = similarity.across, similarity.own, similarity.others
+def _rerank(scores: Scores) -> Float32Array:
+    across, own, others = scores.across, scores.own, scores.others
     if own is None or others is None:
-        raise ValueError("re-ranking needs the similarities inside both sides too")
+        raise ValueError("re-ranking needs the scores inside both sides too")
     whole = np.block([[own, across], [across.T, others]])
-    np.subtract(1.0, whole, out=whole)
+    np.subtract(scores.highest, whole, out=whole)
     return k_reciprocal_rerank(whole, len(own))
 
 

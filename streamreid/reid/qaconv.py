@@ -204,6 +204,12 @@ class FoldedHead:
         """Whether exchanging query and gallery leaves the score as it is."""
         return torch.equal(self.query_weight, self.gallery_weight)
 
+    @property
+    def highest_score(self) -> float:
+        """No pair scores higher; reached where every maximum is 1 (or -1 for a negative weight)."""
+        total = self.query_weight.double().abs().sum() + self.gallery_weight.double().abs().sum()
+        return float(total) + self.offset
+
     def apply(self, query_maxima: Tensor, gallery_maxima: Tensor) -> Tensor:
         """Score pooled maxima.
 

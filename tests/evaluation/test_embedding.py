@@ -16,7 +16,7 @@ from streamreid.evaluation.embedding import (
     embed_records,
     fit_probability,
 )
-from streamreid.evaluation.stages import evaluate_stages, map_similarities
+from streamreid.evaluation.stages import evaluate_stages
 from tests.evaluation.synthetic_people import plant_people
 
 
@@ -66,7 +66,7 @@ def test_a_baseline_goes_through_all_stages(embed: OnnxEmbedding, tmp_path: Path
     balanced = 0.02 * values[same & ~camera].mean() + 0.98 * values[~same].mean()
     assert balanced == pytest.approx(0.02, abs=1e-3)  # a logistic fit keeps the mean
     stages = evaluate_stages(
-        map_similarities(found, probability), data.query, data.gallery, rerank=True, lift=True
+        found, data.query, data.gallery, probability=probability, rerank=True, lift=True
     )
     assert stages["rerank_tlift"].ranking.rank(1) > 0.8
 

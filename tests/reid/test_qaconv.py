@@ -159,6 +159,12 @@ def test_score_stays_inside_its_known_interval() -> None:
     with torch.no_grad():
         spread = (layer(random_maps(9, 1), random_maps(9, 2)) - head.offset).abs()
     assert bool((spread <= 2 * head.query_weight.abs().sum()).all())
+    assert float(spread.max()) + head.offset <= head.highest_score
+    patch = torch.zeros(1, 8, 5, 3)
+    patch[:, 0] = 1.0
+    alike = QAConv(8, 5, 3).eval()  # positive weights: an image with itself reaches the bound
+    found = fold(alike).apply(*pooled_maxima(patch, patch))
+    assert float(found.detach()) == pytest.approx(fold(alike).highest_score, abs=1e-5)
 
 
 def test_initial_weights_follow_the_versions() -> None:
