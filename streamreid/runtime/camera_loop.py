@@ -5,9 +5,11 @@ from dataclasses import asdict
 from typing import Literal, Protocol
 
 from streamreid.clock import Clock
+from streamreid.messages import KINDS
 from streamreid.runtime.camera_pipeline import CameraPipeline, Looked
 from streamreid.runtime.counter_table import SOURCE_STATES, TIME_SOURCES, CounterName, GaugeName
 from streamreid.runtime.detection_rows import RowBuffer
+from streamreid.runtime.pressure import Pressure
 from streamreid.transport.sender import Sender
 from streamreid.types import Frame
 from streamreid.video.source import FrameSource, SourceStatus
@@ -100,6 +102,7 @@ class _CameraLoop:
         self._counters = counters
         self._clock = clock
         self._rows = RowBuffer()
+        self._pressure = Pressure()
         self._described: tuple[int, int, str] | None = None
         self._segment: int | None = None
         self._status = SourceStatus(state="connecting")
@@ -107,10 +110,13 @@ class _CameraLoop:
     def take(self, frame: Frame) -> None:
         """Everything that one frame causes."""
         self._describe(frame)
-        looked = self._pipeline.look(frame)
-        self._count(frame, looked)
-        if not looked.used:
+        self._counters.set("last_frame_at_s", self._clock.now_s())
+        self._counters.set("last_capture_at_s", frame.captured_at_s)
+        if not self._pipeline.due(frame) or not self._spare(frame):
+            self._counters.add("frames_rationed")
             return
+        looked = self._pipeline.look(frame)
+        self._count(looked)
         if frame.segment != self._segment:
             self._segment = frame.segment
             self._counters.add("segments")
@@ -132,15 +138,32 @@ class _CameraLoop:
                 self._counters.add(counter, grown)
         self._counters.set("source_state", SOURCE_STATES.index(_STATE_OF[status.state]))
 
+    def _spare(self, frame: Frame) -> bool:
+        """Whether there is room for another frame: files always wait, live cameras give up some."""
+        if not self._source.info.live:
+            return True
+        before = self._pressure.level
+        level = self._pressure.update(max(self._sender.fill(kind) for kind in KINDS))
+        if level != before:
+            self._counters.set("pressure_level", level)
+        # A new segment ends tracks, so it must always be looked at.
+        return self._pressure.take_frame() or frame.segment != self._segment
+
     def _send(self, looked: Looked, now_s: float) -> None:
         for crop in looked.crops:
-            self._sender.send_crop(crop)
+            if self._pressure.admit(crop):
+                self._sender.send_crop(crop)
+            else:
+                self._counters.add("crops_withheld")
         # A track's rows must be stored before its end is.
         if looked.ended or self._rows.due(now_s):
             self._send_rows()
         for track in looked.ended:
             self._sender.send_track(track)
             self._rows.forget(int(track.track_id))
+            if track.track_id in self._pressure.withheld_tracks:
+                self._counters.add("tracks_withheld")
+            self._pressure.forget(track.track_id)
 
     def _send_rows(self) -> None:
         rows = self._rows.take()
@@ -164,13 +187,8 @@ class _CameraLoop:
             self._counters.set("frame_height", frame.height)
             self._counters.set("time_source", TIME_SOURCES.index(frame.time_source))
 
-    def _count(self, frame: Frame, looked: Looked) -> None:
+    def _count(self, looked: Looked) -> None:
         counters = self._counters
-        counters.set("last_frame_at_s", self._clock.now_s())
-        counters.set("last_capture_at_s", frame.captured_at_s)
-        if not looked.used:
-            counters.add("frames_rationed")
-            return
         counters.add("frames_detected" if looked.detected else "frames_idle")
         counters.add("detections", looked.detections)
         counters.add("tracks_ended", len(looked.ended))

@@ -18,7 +18,6 @@ class Looked:
     """What came of one frame.
 
     Attributes:
-        used: False when the frame was left out because of `detect_fps`.
         detected: Whether the detector ran.
         detections: People found, tracked or not.
         tracked: The tracked people.
@@ -26,7 +25,6 @@ class Looked:
         ended: Tracks that ended, after their last crops.
     """
 
-    used: bool
     detected: bool
     detections: int
     tracked: TrackedDetections
@@ -73,30 +71,32 @@ class CameraPipeline:
         """Number of tracks that have not ended."""
         return self._tracker.open_tracks
 
+    def due(self, frame: Frame) -> bool:
+        """Whether `detect_fps` asks for this frame; asked once for every frame, in order."""
+        return self._sampler.due(frame)
+
     def look(self, frame: Frame) -> Looked:
-        """Take the next frame of the camera, in order of capture."""
-        if not self._sampler.due(frame):
-            return Looked(False, False, 0, _nobody(), (), ())
+        """Take a frame of the camera that is due, in order of capture."""
         # A new segment must end the old tracks before anything of the new one is gated or tracked.
         self._tracker.advance(captured_at_s=frame.captured_at_s, segment=frame.segment)
         visible = self._zones.hide(frame)
         gate = self._gate
         if gate is not None and not gate.update(visible, tracks=self._tracker.open_tracks).open:
             crops, ended = self._take_ended()
-            return Looked(True, False, 0, _nobody(), crops, ended)
+            return Looked(False, 0, _nobody(), crops, ended)
         found = self._zones.keep(self._detector.detect([visible])[0])
         tracked = self._tracker.update(
             found, captured_at_s=frame.captured_at_s, segment=frame.segment
         )
         offered = tuple(self._picker.offer(visible, tracked))
         last, ended = self._take_ended()
-        return Looked(True, True, len(found), tracked, last + offered, ended)
+        return Looked(True, len(found), tracked, last + offered, ended)
 
     def finish(self) -> Looked:
         """The source ended: end every track."""
         ended = tuple(self._tracker.finish())
         crops = tuple(self._picker.end(track.track_id for track in ended))
-        return Looked(True, False, 0, _nobody(), crops, ended)
+        return Looked(False, 0, _nobody(), crops, ended)
 
     def _take_ended(self) -> tuple[tuple[Crop, ...], tuple[TrackSummary, ...]]:
         ended = tuple(self._tracker.take_ended())
