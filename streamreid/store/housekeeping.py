@@ -8,7 +8,7 @@ from typing import Literal
 from streamreid.clock import Clock
 from streamreid.errors import StoreFullError
 from streamreid.store.connection import WAL_LIMIT_BYTES, translated
-from streamreid.store.retention import Removed, Retention, used_bytes
+from streamreid.store.retention import STEP_CROPS, Removed, Retention, used_bytes
 from streamreid.store.writer import StoreWriter
 
 Disk = Literal["ok", "low", "full"]
@@ -17,6 +17,7 @@ Disk = Literal["ok", "low", "full"]
 RESERVE_BYTES = 64 * 2**20
 _RECOVERED = 1.1
 _FULL_FREE_BYTES = 2**20
+_TURN_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Housekeeper:
 
     def __init__(self, store: StoreWriter, *, clock: Clock, rules: HousekeepingRules) -> None:
         self._store = store
+        self._clock = clock
         self._rules = rules
         self._retention = Retention(
             store, clock=clock, max_age_s=rules.max_age_s, max_size_bytes=rules.max_size_bytes
@@ -92,8 +94,7 @@ class Housekeeper:
         if full:
             self._reserve.release()
         try:
-            removed = self._retention.step()
-            self._retention.forget_maps(event_time_s - self._rules.gallery_age_s)
+            removed = self._forget(event_time_s)
             self._fold_log(force=full)
         except StoreFullError:
             # Deleting needs room as well: the reserve is what makes it possible.
@@ -109,6 +110,21 @@ class Housekeeper:
             wal_bytes=_size(self._store.path.with_name(f"{self._store.path.name}-wal")),
             free_bytes=free_bytes,
         )
+
+    def _forget(self, event_time_s: float) -> Removed:
+        """Retention for as long as a turn may take; what is left is for the next turn."""
+        until_s = self._clock.monotonic_s() + _TURN_S
+        removed = self._retention.step()
+        tracks, crops = list(removed.tracks), list(removed.crops)
+        while removed.more and self._clock.monotonic_s() < until_s:
+            removed = self._retention.step()
+            tracks += removed.tracks
+            crops += removed.crops
+        before_s = event_time_s - self._rules.gallery_age_s
+        while self._retention.forget_maps(before_s) == STEP_CROPS:
+            if self._clock.monotonic_s() >= until_s:
+                break
+        return Removed(tuple(tracks), tuple(crops), removed.more)
 
     def close(self) -> None:
         """Delete the reserve file; a stopped program needs none."""

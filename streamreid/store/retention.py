@@ -9,7 +9,9 @@ from streamreid.store.writer import StoreWriter
 from streamreid.types import CropKey, TrackKey
 
 STEP_TRACKS = 100
-STEP_CROPS = 500
+STEP_CROPS = 200
+"""A step ends after the track that reaches this many crops: they are the large part."""
+
 STEP_PAGES = 2000
 SHRINK_TO = 0.9
 """Once max_size is exceeded, tracks go until this share of it is used."""
@@ -76,10 +78,11 @@ class Retention:
         tracks = self._old_tracks(cutoff_s)
         if not tracks:
             tracks = self._oldest_when_too_large()
-        crops = self._delete(tracks, cutoff_s)
+        gone, crops = self._delete(tracks, cutoff_s)
         self._vacuum()
-        more = len(tracks) == STEP_TRACKS or len(crops) >= STEP_CROPS or self._shrinking
-        return Removed(tracks, crops, more)
+        unfinished = len(gone) < len(tracks) or len(tracks) == STEP_TRACKS
+        more = unfinished or len(crops) >= STEP_CROPS or self._shrinking
+        return Removed(gone, crops, more)
 
     def forget_maps(self, before_s: float) -> int:
         """Drop feature maps that the gallery does not need any more; the vectors stay.
@@ -120,11 +123,17 @@ class Retention:
         self._shrinking = bool(rows)
         return tuple(TrackKey(row[0]) for row in rows)
 
-    def _delete(self, tracks: tuple[TrackKey, ...], cutoff_s: float) -> tuple[CropKey, ...]:
+    def _delete(
+        self, tracks: tuple[TrackKey, ...], cutoff_s: float
+    ) -> tuple[tuple[TrackKey, ...], tuple[CropKey, ...]]:
         execute = self._store.connection.execute
         crops: list[CropKey] = []
+        gone: list[TrackKey] = []
         with self._store.transaction():
             for track in tracks:
+                if len(crops) >= STEP_CROPS:
+                    break
+                gone.append(track)
                 (identity,) = execute(
                     "SELECT identity_id FROM tracks WHERE id = ?", (track,)
                 ).fetchone()
@@ -140,7 +149,7 @@ class Retention:
                 )
             crops += self._delete_old_rows(cutoff_s)
         self._delete_artifacts(cutoff_s)
-        return tuple(crops)
+        return tuple(gone), tuple(crops)
 
     def _delete_old_rows(self, cutoff_s: float) -> list[CropKey]:
         execute = self._store.connection.execute

@@ -122,6 +122,20 @@ def test_much_goes_in_small_steps(tmp_path: Path) -> None:
         assert len({key for step in steps for key in step.crops}) == total
 
 
+def test_a_step_ends_early_when_tracks_are_large(tmp_path: Path) -> None:
+    clock = ManualClock()
+    with open_writer(tmp_path / "s.sqlite", clock) as store:
+        keeper = retention(store, clock)
+        each = STEP_CROPS - 50
+        crops = (crop_row(store, i, track=i // each, size=1) for i in range(3 * each))
+        store.commit(Batch(crops=tuple(crops)))
+        clock.advance(2 * DAY_S)
+        steps = [keeper.step(), keeper.step(), keeper.step()]
+        assert [len(step.tracks) for step in steps] == [2, 1, 0]
+        assert [step.more for step in steps] == [True, False, False]
+        assert len({key for step in steps for key in step.crops}) == 3 * each
+
+
 def test_the_file_shrinks_below_its_limit_oldest_first(tmp_path: Path) -> None:
     clock = ManualClock()
     with open_writer(tmp_path / "s.sqlite", clock) as store:
