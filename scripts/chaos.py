@@ -35,7 +35,7 @@ def new_site(folder: Path) -> Site:
 def kills(folder: Path, count: int, seed: int) -> dict[str, Any]:
     """R1: kill matchers and workers under overload, with CURVE."""
     site = new_site(folder)
-    killer = Killer(site, matchers=count // 2, workers=count - count // 2, rng=random.Random(seed))
+    killer = Killer(site, matchers=count // 2, workers=count - count // 2, rng=random.Random(seed))  # noqa: S311 - picks victims
     supervisor = site.supervisor(killer)
     killer.done = supervisor.request_stop
     began_s = time.monotonic()

@@ -116,8 +116,10 @@ def missing_in_store(rows: Iterable[CounterRow], stored: StoredLookup) -> list[I
     found = []
     for row in rows:
         for kind, acknowledged in row.acknowledged.items():
+            if row.role != "camera" or not acknowledged:
+                continue
             missing = set(acknowledged) - stored(row.name, row.incarnation, kind, acknowledged)
-            if row.role == "camera" and missing:
+            if missing:
                 found.append(
                     Imbalance(
                         row.name,

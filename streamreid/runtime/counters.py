@@ -9,6 +9,7 @@ killed worker leaves behind is never more than the depth it last wrote.
 import bisect
 import mmap
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ _VERSION, _PID, _CLOSED, _RING = 2, 3, 4, 6
 _U64_START = len(_HEADER)
 _F64_START = _U64_START + len(U64_NAMES)
 _RING_START = _F64_START + len(F64_NAMES)
+_HEAD_BYTES = 8 * _RING_START
 _U64_SLOT = {name: _U64_START + index for index, name in enumerate(U64_NAMES)}
 _F64_SLOT = {name: _F64_START + index for index, name in enumerate(F64_NAMES)}
 
@@ -90,7 +92,8 @@ class CounterRow:
         consistent: False when the process died, or hangs, in the middle of a change.
         values: Every counter and gauge by name.
         books: Counts per kind; all zero for processes that are no camera worker.
-        acknowledged: Last sequence numbers acknowledged as stored, per kind, newest last.
+        acknowledged: Last sequence numbers acknowledged as stored, per kind, newest last; empty
+            when they were not asked for.
     """
 
     role: Role
@@ -295,19 +298,27 @@ def open_for_repair(path: Path) -> Iterator[ProcessCounters]:
         counters.close()
 
 
-def read_counters(run_dir: Path, *, earlier: bool = False) -> list[CounterRow]:
+def read_counters(
+    run_dir: Path, *, earlier: bool = False, acknowledged: bool = False
+) -> list[CounterRow]:
     """Counters of all processes of a run, oldest incarnation first.
 
     Args:
         run_dir: Private folder of the run.
         earlier: Read those that the run before this one left instead.
+        acknowledged: Read the acknowledged sequence numbers too.
     """
     rows = []
-    for path in (run_dir / (EARLIER_FOLDER if earlier else "counters")).glob("*.*.*"):
-        row = read_row(path)
+    for path in counter_paths(run_dir, earlier=earlier):
+        row = read_row(path, acknowledged=acknowledged)
         if row is not None:
             rows.append(row)
     return sorted(rows, key=lambda row: (row.role, row.name, row.incarnation))
+
+
+def counter_paths(run_dir: Path, *, earlier: bool = False) -> list[Path]:
+    """Counter files of all processes of a run."""
+    return list((run_dir / (EARLIER_FOLDER if earlier else "counters")).glob("*.*.*"))
 
 
 def ended_cameras(run_dir: Path) -> frozenset[CameraId]:
@@ -324,27 +335,37 @@ def ended_cameras(run_dir: Path) -> frozenset[CameraId]:
     )
 
 
-def read_row(path: Path) -> CounterRow | None:
+def read_row(path: Path, *, acknowledged: bool = False) -> CounterRow | None:
     """Counters of one process, or None when the file is gone, half made or of another version."""
-    role, name, incarnation = path.name.split(".")
     try:
-        for _ in range(100):
-            data = path.read_bytes()
-            if len(data) < 8 * _RING_START:
-                return None
-            words = memoryview(data).cast("Q")
-            if words[0] != _MAGIC or words[1] != LAYOUT or role not in ROLES:
-                return None
-            before = words[_VERSION]
-            after = memoryview(path.read_bytes()).cast("Q")[_VERSION]
-            if before == after and before % 2 == 0:
-                break
+        descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return None
+    try:
+        data, consistent = _read_stable(descriptor, everything=acknowledged)
+    finally:
+        os.close(descriptor)
+    role, name, incarnation = path.name.split(".")
+    if len(data) < _HEAD_BYTES or role not in ROLES:
+        return None
+    words = memoryview(data).cast("Q")
+    if words[0] != _MAGIC or words[1] != LAYOUT:
+        return None
     known: Role = next(known for known in ROLES if known == role)
-    return _row_of(
-        words, known, name, int(incarnation), consistent=before == after and before % 2 == 0
-    )
+    return _row_of(words, known, name, int(incarnation), consistent=consistent)
+
+
+def _read_stable(descriptor: int, *, everything: bool) -> tuple[bytes, bool]:
+    """Bytes of a file as they were between two changes, and whether that was possible."""
+    size = os.fstat(descriptor).st_size if everything else _HEAD_BYTES
+    data = b""
+    for _ in range(100):
+        data = os.pread(descriptor, size - size % 8, 0)
+        before = data[8 * _VERSION : 8 * _VERSION + 8]
+        after = os.pread(descriptor, 8, 8 * _VERSION)
+        if before == after and int.from_bytes(before, sys.byteorder) % 2 == 0:
+            return data, True
+    return data, False
 
 
 def _row_of(
@@ -364,7 +385,9 @@ def _row_of(
         consistent=consistent,
         values=values,
         books=books,
-        acknowledged={kind: _acknowledged(words, kind, books[kind].stored) for kind in KINDS},
+        acknowledged={kind: _acknowledged(words, kind, books[kind].stored) for kind in KINDS}
+        if len(words) > _RING_START
+        else {},
     )
 
 

@@ -2,8 +2,11 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from streamreid.errors import StreamreidError
+from streamreid.messages import Kind
 from streamreid.runtime.conservation import (
     Imbalance,
     StoredLookup,
@@ -12,7 +15,13 @@ from streamreid.runtime.conservation import (
     missing_in_store,
 )
 from streamreid.runtime.counter_table import Role
-from streamreid.runtime.counters import EARLIER_FOLDER, CounterRow, read_counters
+from streamreid.runtime.counters import (
+    EARLIER_FOLDER,
+    CounterRow,
+    counter_paths,
+    read_counters,
+    read_row,
+)
 from streamreid.runtime.logs import Emit
 
 
@@ -30,6 +39,8 @@ class Ledger:
         self._emit = emit
         self._stored = stored
         self.imbalances: list[Imbalance] = []
+        self._ended: dict[Path, CounterRow] = {}
+        self._verified: dict[tuple[int, Kind], int] = {}
 
     def begin(self) -> None:
         """Put the counters of the run before aside; close what it left open when it was killed."""
@@ -40,28 +51,74 @@ class Ledger:
             shutil.rmtree(earlier, ignore_errors=True)
             folder.rename(earlier)
         self.imbalances.clear()
+        self._ended.clear()
 
-    def rows(self) -> list[CounterRow]:
-        """Counters of all processes."""
-        return read_counters(self._run_dir)
+    def rows(self, *, acknowledged: bool = False) -> list[CounterRow]:
+        """Counters of all processes; those of ended ones are read once and remembered.
+
+        Args:
+            acknowledged: Read the acknowledged sequence numbers of running processes too.
+        """
+        rows = []
+        for path in counter_paths(self._run_dir):
+            row = self._ended.get(path) or read_row(path, acknowledged=acknowledged)
+            if row is None:
+                continue
+            if row.closed:
+                self._ended[path] = row
+            rows.append(row)
+        return sorted(rows, key=lambda row: (row.role, row.name, row.incarnation))
 
     def worker_died(self, role: Role, name: str, pid: int) -> None:
-        """Close the books of a process that has ended."""
-        for row in self.rows():
+        """Check and close the books of a process that has ended."""
+        for row in read_counters(self._run_dir, acknowledged=True):
             if (row.role, row.name, row.pid) == (role, name, pid):
+                for problem in self._unstored([row]):
+                    self._report(problem)
                 self._close(row)
 
     def check(self) -> Sequence[Imbalance]:
         """Check everything now; returns what is wrong, and remembers and logs what is new."""
-        rows = self.rows()
-        found = conservation(rows)
-        if self._stored is not None:
-            found += missing_in_store(rows, self._stored)
+        rows = self.rows(acknowledged=self._stored is not None)
+        found = conservation(rows) + self._unstored(rows)
         known = {(one.incarnation, one.kind) for one in self.imbalances}
         for one in found:
             if (one.incarnation, one.kind) not in known:
                 self._report(one)
         return found
+
+    def _unstored(self, rows: Sequence[CounterRow]) -> list[Imbalance]:
+        """Ask the store for what was acknowledged since the last time.
+
+        Older ones are not asked for again: retention or an operator may have deleted them since.
+        """
+        if self._stored is None:
+            return []
+        fresh = [replace(row, acknowledged=self._fresh(row)) for row in rows]
+        try:
+            missing = missing_in_store(fresh, self._stored)
+        except StreamreidError as exc:
+            self._emit(
+                {
+                    "event": "the store cannot be asked what it holds",
+                    "level": "warning",
+                    "process": "supervisor",
+                    "reason": str(exc),
+                }
+            )
+            return []
+        for row in rows:
+            for kind in row.acknowledged:
+                self._verified[row.incarnation, kind] = row.books[kind].stored
+        return missing
+
+    def _fresh(self, row: CounterRow) -> dict[Kind, tuple[int, ...]]:
+        """What was acknowledged since it was last looked at."""
+        counts = {
+            kind: row.books[kind].stored - self._verified.get((row.incarnation, kind), 0)
+            for kind in row.acknowledged
+        }
+        return {kind: row.acknowledged[kind][-count:] for kind, count in counts.items() if count}
 
     def _close(self, row: CounterRow) -> None:
         """Close one process' books and tell what it took with it."""

@@ -98,15 +98,6 @@ class RunStatus:
         }
 
 
-def finished_cameras(rows: Iterable[CounterRow]) -> frozenset[str]:
-    """Cameras whose files have come to their end; nobody needs to wait for them any more."""
-    latest = {row.name: row for row in rows if row.role == "camera"}
-    ended = SOURCE_STATES.index("ended")
-    return frozenset(
-        name for name, row in latest.items() if row.closed and row.values["source_state"] == ended
-    )
-
-
 def add_counts(counts: Iterable[Counts]) -> Counts:
     """Sum of several books."""
     produced = stored = outbox = in_flight = 0

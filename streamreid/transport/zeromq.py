@@ -12,6 +12,7 @@ from streamreid.errors import MessageError, TransportError
 from streamreid.messages import KINDS, Hello
 from streamreid.messages.pixels import Part
 from streamreid.transport.endpoint import check_endpoint, prepare_ipc_folder
+from streamreid.transport.flood import FloodGuard
 from streamreid.transport.keys import CurveClient, CurveServer
 from streamreid.transport.link import Arrival, LinkEvent
 from streamreid.transport.receiver import Receiver, ReceiverCounters
@@ -26,6 +27,8 @@ _HANDSHAKE_MS = 10_000
 _SENDER_LINGER_MS = 200
 _CONTROL_MESSAGES = 64
 _ZERO_COPY_BYTES = 64 * 1024
+_MAX_CONNECTIONS = 512
+_MAX_UNFINISHED_BYTES = 16 * 1024 * 1024
 
 _REFUSED_RETRY_S = 1.0
 
@@ -34,6 +37,7 @@ _REFUSALS = (
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
+_MATCHER_EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED | _REFUSALS
 _WORKER_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | _REFUSALS
 
 
@@ -58,8 +62,7 @@ class ZmqWorkerLink:
             self._socket.curve_serverkey = curve.server_public
             self._socket.curve_publickey = curve.keys.public
             self._socket.curve_secretkey = curve.keys.secret
-        self._monitor = self._socket.get_monitor_socket(_WORKER_EVENTS)
-        self._monitor.setsockopt(zmq.LINGER, 0)
+        self._monitor = _watch(self._context, self._socket, _WORKER_EVENTS)
         self._poller = zmq.Poller()
         self._poller.register(self._monitor, zmq.POLLIN)
         self._poller.register(self._socket, zmq.POLLIN)
@@ -70,8 +73,8 @@ class ZmqWorkerLink:
         self._poller.poll(max(0, round(timeout_s * 1000)))
         events = [LinkEvent(self._meaning(event)) for event, _ in _monitor_events(self._monitor)]
         self._try_again()
-        while (parts := _receive(self._socket)) is not None:
-            events.append(LinkEvent("parts", tuple(parts)))
+        while (frames := _receive(self._socket)) is not None:
+            events.append(LinkEvent("parts", tuple(map(_part, frames))))
         return events
 
     def send(self, parts: Sequence[Part]) -> bool:
@@ -100,14 +103,14 @@ class ZmqWorkerLink:
         """Close; what was just sent has a moment to leave."""
         if self._context.closed:
             return
-        self._socket.disable_monitor()
+        self._socket.monitor(None, 0)
         self._monitor.close()
         self._socket.close()
         self._context.term()
 
 
 class ZmqMatcherLink:
-    """One ROUTER socket, the allow-list of keys, and a watch on refused connections."""
+    """One ROUTER socket, the allow-list of keys, and a watch on refused and greedy peers."""
 
     def __init__(
         self,
@@ -120,6 +123,11 @@ class ZmqMatcherLink:
         self._context: zmq.Context[Any] = zmq.Context()
         self._on_refused = on_refused
         self._allow_list: AllowList | None = None
+        self._guard = FloodGuard(
+            max_connections=_MAX_CONNECTIONS,
+            max_unarrived_bytes=_MAX_UNFINISHED_BYTES,
+            on_cut=on_refused,
+        )
         self._socket = self._context.socket(zmq.ROUTER)
         _set_common_options(self._socket)
         self._socket.setsockopt(zmq.LINGER, 0)
@@ -127,8 +135,7 @@ class ZmqMatcherLink:
         self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         # a sound worker never has more under way, so this bounds what a hostile one can pile up
         self._socket.setsockopt(zmq.RCVHWM, window * len(KINDS) + _CONTROL_MESSAGES)
-        self._monitor = self._socket.get_monitor_socket(_REFUSALS)
-        self._monitor.setsockopt(zmq.LINGER, 0)
+        self._monitor = _watch(self._context, self._socket, _MATCHER_EVENTS)
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
@@ -158,12 +165,25 @@ class ZmqMatcherLink:
         if self._allow_list is not None:
             self._allow_list.answer()
         for event, value in _monitor_events(self._monitor):
-            if event != zmq.EVENT_HANDSHAKE_FAILED_AUTH:  # the allow-list has told that one
-                self._on_refused(f"handshake failed ({value})")
+            self._note(event, value)
         arrivals: list[Arrival] = []
-        while len(arrivals) < limit and (parts := _receive(self._socket)) is not None:
-            arrivals.append(Arrival(bytes(parts[0]), tuple(parts[1:])))
+        while len(arrivals) < limit:
+            frames = _receive(self._socket)
+            if frames is None:
+                self._guard.check()
+                break
+            self._guard.arrived(_source(frames[0]), sum(map(len, frames)))
+            arrivals.append(Arrival(frames[0].bytes, tuple(map(_part, frames[1:]))))
         return arrivals
+
+    def _note(self, event: int, value: int) -> None:
+        """Keep track of connections; refusals of keys are told by the allow-list itself."""
+        if event == zmq.EVENT_ACCEPTED:
+            self._guard.accepted(value)
+        elif event in (zmq.EVENT_DISCONNECTED, zmq.EVENT_CLOSED):
+            self._guard.closed(value)
+        elif event != zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+            self._on_refused(f"handshake failed ({value})")
 
     def send(self, peer: bytes, parts: Sequence[Part]) -> bool:
         """Hand a message to the socket; False when the peer is gone or reads nothing."""
@@ -173,7 +193,7 @@ class ZmqMatcherLink:
         """Close everything; safe to call twice."""
         if self._context.closed:
             return
-        self._socket.disable_monitor()
+        self._socket.monitor(None, 0)
         self._monitor.close()
         self._socket.close()
         if self._allow_list is not None:
@@ -280,13 +300,39 @@ def _set_common_options(socket: "zmq.Socket[Any]") -> None:
     socket.setsockopt(zmq.IPV6, 1)
 
 
-def _receive(socket: "zmq.Socket[Any]") -> list[Part] | None:
+def _watch(
+    context: "zmq.Context[Any]", socket: "zmq.Socket[Any]", events: int
+) -> "zmq.Socket[Any]":
+    """A socket that tells what happens to the connections of another."""
+    address = f"inproc://monitor.{socket.FD}"
+    monitor: zmq.Socket[Any] = context.socket(zmq.PAIR)
+    monitor.setsockopt(zmq.LINGER, 0)
+    # without a bound: the library's own thread would wait for us when it is reached
+    monitor.setsockopt(zmq.RCVHWM, 0)
+    socket.monitor(address, events)
+    monitor.connect(address)
+    return monitor
+
+
+def _receive(socket: "zmq.Socket[Any]") -> list[zmq.Frame] | None:
     """Parts of the next message that waits, or None."""
     try:
-        frames = socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        return socket.recv_multipart(zmq.NOBLOCK, copy=False)
     except zmq.Again:
         return None
-    return [frame.buffer if len(frame) >= _ZERO_COPY_BYTES else frame.bytes for frame in frames]
+
+
+def _source(frame: zmq.Frame) -> int:
+    """Descriptor of the connection that a message came over; -1 when it has ended since."""
+    try:
+        return int(frame.get(zmq.SRCFD))
+    except zmq.ZMQError:
+        return -1
+
+
+def _part(frame: zmq.Frame) -> Part:
+    """Bytes of a part; large ones are not copied."""
+    return frame.buffer if len(frame) >= _ZERO_COPY_BYTES else frame.bytes
 
 
 def _send(socket: "zmq.Socket[Any]", parts: Sequence[Part]) -> bool:

@@ -137,7 +137,8 @@ class Site:
 
     def audit(self, imbalances: Sequence[Imbalance]) -> Audit:
         """Compare all books with one another and with the store."""
-        rows = [row for row in read_counters(self.run_dir) if row.role == "camera"]
+        everybody = read_counters(self.run_dir, acknowledged=True)
+        rows = [row for row in everybody if row.role == "camera"]
         store = sqlite3.connect(self.run_dir / "chaos.sqlite")
         present = set(store.execute("SELECT camera, incarnation, kind, seq FROM messages"))
         (integrity,) = store.execute("PRAGMA integrity_check").fetchone()

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamreid.errors import StoreError
 from streamreid.messages import Kind
 from streamreid.runtime.conservation import close_books, conservation, missing_in_store
 from streamreid.runtime.counters import (
@@ -161,7 +162,7 @@ def test_what_was_acknowledged_must_be_in_the_store(tmp_path: Path) -> None:
         assert (camera, incarnation) == ("door", 1)
         return store & set(seqs) if kind == "crop" else set(seqs)
 
-    rows = read_counters(tmp_path)
+    rows = read_counters(tmp_path, acknowledged=True)
     assert rows[0].acknowledged["crop"] == (2, 3, 4, 5)
     (found,) = missing_in_store(rows, lookup)
     assert (found.difference, "[4]" in found.problem) == (1, True)
@@ -181,6 +182,41 @@ def test_a_run_that_was_killed_as_a_whole_is_closed_by_the_next(tmp_path: Path) 
     assert [record["lost"] for record in log] == [{"crop": 4}]
     (earlier,) = read_counters(tmp_path, earlier=True)
     assert earlier.books["crop"].dropped["worker_crash"] == 4
+
+
+def test_the_store_is_asked_once_for_each_acknowledged_message(tmp_path: Path) -> None:
+    counters = open_books(tmp_path, ring=16)
+    asked: list[tuple[int, ...]] = []
+
+    def lookup(_camera: str, _incarnation: int, _kind: Kind, seqs: Sequence[int]) -> set[int]:
+        asked.append(tuple(seqs))
+        return set(seqs) - {7}
+
+    ledger = Ledger(tmp_path, lambda _: None, lookup)
+    book = counters.book("crop")
+    for seq in range(5):
+        work(book, produced=1, sent=1, stored=0, dropped=0)
+        book.store(seq, in_flight=True)
+    assert ledger.check() == []
+    assert ledger.check() == []
+    work(book, produced=1, sent=1, stored=0, dropped=0)
+    book.store(7, in_flight=True)
+    assert [one.difference for one in ledger.check()] == [1]
+    assert asked == [(0, 1, 2, 3, 4), (7,)]
+    counters.close()
+
+
+def test_a_store_that_cannot_be_asked_is_no_imbalance(tmp_path: Path) -> None:
+    def lookup(*_: object) -> set[int]:
+        raise StoreError("locked")
+
+    log: list[Record] = []
+    ledger = Ledger(tmp_path, log.append, lookup)
+    counters = open_books(tmp_path)
+    work(counters.book("crop"), produced=1, sent=1, stored=1, dropped=0)
+    assert ledger.check() == []
+    assert [record["reason"] for record in log] == ["locked"]
+    counters.close()
 
 
 def test_a_problem_is_reported_once(tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ from streamreid.control import request
 from streamreid.errors import ConfigError, ControlError
 from streamreid.runtime.child import WorkerSpec
 from streamreid.runtime.counter_table import Role
-from streamreid.runtime.counters import read_counters
+from streamreid.runtime.counters import ended_cameras, read_counters
 from streamreid.runtime.ledger import Ledger
 from streamreid.runtime.logs import Record
 from streamreid.runtime.restart import RestartRules
-from streamreid.runtime.status import RunStatus, finished_cameras
+from streamreid.runtime.status import RunStatus
 from streamreid.runtime.supervisor import Supervisor, SupervisorRules
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(60)]
@@ -146,7 +146,7 @@ def test_files_are_read_to_their_end_and_the_matcher_ends_last(run_dir: Path) ->
     )
     assert run.run() == 0
     assert [record["worker"] for record in run.said("ended")][-1] == "matcher"
-    assert finished_cameras(read_counters(run_dir)) == {"a", "b"}
+    assert ended_cameras(run_dir) == {"a", "b"}
     assert run.said("hello from a", process="camera a")
     assert "hunter2" not in json.dumps(run.log)
 

@@ -27,6 +27,7 @@ class Network:
         open_receiver: Opens the matcher's end.
         run_dir: Where counters lie.
         turn_s: How long one turn waits.
+        endpoint: Address, for those who come without being asked.
     """
 
     open_sender: Callable[..., Sender]
@@ -34,6 +35,7 @@ class Network:
     run_dir: Path
     clock: Clock
     turn_s: float
+    endpoint: str = ""
     rejected: list[MessageError] = field(default_factory=list)
     opened: list[Any] = field(default_factory=list)
 
@@ -175,4 +177,5 @@ def zeromq_network(run_dir: Path, endpoint: str) -> Network:
         run_dir,
         SystemClock(),
         turn_s=0.005,
+        endpoint=endpoint,
     )
