@@ -12,7 +12,20 @@ import typer
 from streamreid import __version__
 from streamreid.errors import StreamreidError, mask_credentials
 
-COMMANDS = ("run", "demo", "simulate", "check", "report", "eval", "explain", "config", "export", "keys")
+COMMANDS = (
+    "run",
+    "demo",
+    "simulate",
+    "check",
+    "report",
+    "eval",
+    "explain",
+    "config",
+    "export",
+    "keys",
+    "train",
+    "weights",
+)
 """Modules of this package; each adds its commands to the app in `register(app)`."""
 
 EXIT_USAGE = 2

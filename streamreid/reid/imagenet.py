@@ -1,6 +1,7 @@
 """First weights: networks that have seen ImageNet only, taken from installed packages."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
@@ -76,3 +77,35 @@ def calibrate_instance_norms(trunk: Lite0Trunk, images: Tensor, *, batch_size: i
         values = torch.cat(seen)
         norm.weight.copy_(values.var(dim=(0, 2, 3)).sqrt())
         norm.bias.copy_(values.mean(dim=(0, 2, 3)))
+
+
+def load_trunk(trunk: nn.Module, path: Path) -> None:
+    """Fill a trunk from a state dictionary with published names (ResNet, IBN-Net or OSNet).
+
+    Layers behind the cut and the classifier are left out.
+
+    Args:
+        trunk: Changed in place.
+        path: A torch file that holds tensors by name and nothing else.
+
+    Raises:
+        WeightsError: The file cannot be read as plain tensors, or a tensor is missing or has
+            another shape.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, EOFError, ValueError, UnpicklingError) as exc:
+        raise WeightsError(f"{path} cannot be read as plain tensors: {exc}") from exc
+    state = content.get("state_dict", content) if isinstance(content, dict) else {}
+    tensors = {str(name).removeprefix("module."): value for name, value in state.items()}
+    for name, target in trunk.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        value = tensors.get(name)
+        if not isinstance(value, Tensor) or value.shape != target.shape:
+            found = tuple(value.shape) if isinstance(value, Tensor) else "nothing"
+            raise WeightsError(
+                f"{path}: tensor {name!r} must have shape {tuple(target.shape)}, found {found}"
+            )
+        with torch.no_grad():
+            target.copy_(value)

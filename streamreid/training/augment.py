@@ -7,6 +7,7 @@ from the generator that the caller passes, so that a batch can be made again.
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -35,6 +36,8 @@ class AugmentConfig:
         blur_factor: Largest factor of that loss.
         erase: Probability that a rectangle is hidden.
         erase_side: Longest side of that rectangle, as a share of the image's width.
+        erase_with: A rectangle of one random colour, or the white square of the published recipe.
+        border: What a warp uncovers: the nearest pixels, or black as in the published recipe.
     """
 
     flip: float = 0.5
@@ -48,6 +51,8 @@ class AugmentConfig:
     blur_factor: float = 4.0
     erase: float = 0.6
     erase_side: float = 0.8
+    erase_with: Literal["colour", "white square"] = "colour"
+    border: Literal["edge", "black"] = "edge"
 
 
 def augment(pixels: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
@@ -98,8 +103,9 @@ def _warp(
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     offset = centre + np.array([shift_x, shift_y]) - linear @ centre
     matrix = np.concatenate([linear, offset[:, None]], axis=1)
+    border = cv2.BORDER_REPLICATE if config.border == "edge" else cv2.BORDER_CONSTANT
     return cv2.warpAffine(
-        image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=border
     ).astype(np.uint8, copy=False)
 
 
@@ -143,6 +149,10 @@ def _erase(images: Tensor, config: AugmentConfig, generator: torch.Generator) ->
         tall, wide = max(1, int(draw[1] * longest)), max(1, int(draw[2] * longest))
         top, left = int(draw[3] * (height - tall)), int(draw[4] * (width - wide))
         colour = torch.tensor(draw[5:8])
+        if config.erase_with == "white square":
+            wide = tall
+            left = int(draw[4] * (width - wide))
+            colour = torch.ones(3)
         image[:, top : top + tall, left : left + wide] = colour[:, None, None]
     return images
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from streamreid.reid.backbone import MapNetwork
+from streamreid.reid.qaconv import QAConv
 from streamreid.reid.weight_file import Calibration, Card
-from streamreid.reid.weights import NORMALISATION, save_model, weighted_head
+from streamreid.reid.weights import NORMALISATION, save_model
 from streamreid.training.images import ImageSet
 from streamreid.training.model_card import model_card
 from streamreid.training.validation import (
@@ -49,12 +49,10 @@ def export(
     path: Path,
     info: ExportInfo,
     network: MapNetwork,
-    location_weight: Tensor,
+    head: QAConv,
     validation: ImageSet,
     *,
-    input_size: tuple[int, int],
     calibrate_on: tuple[int, ...],
-    temperature: float,
 ) -> tuple[Calibration, dict[str, ValidationFigures]]:
     """Fit the calibration on held-out identities; write the file and its model card beside it.
 
@@ -62,21 +60,15 @@ def export(
         path: Ends in `.safetensors`.
         info: Names and words for the header.
         network: The averaged network.
-        location_weight: Weights that sum to one, shape `[h * w]`.
+        head: Its matching layer, version 2.1.
         validation: Held-out images; sources that were not trained on may be among them.
-        input_size: Height and width of the images, pixels.
         calibrate_on: Sources whose pairs the calibration uses: those that were trained on.
-        temperature: Factor that the scores had in training, kept as the logit's scale.
 
     Returns:
         The calibration, and the figures of every source by name.
     """
-    height, width = (side // network.stride for side in input_size)
     # Stored weights are rounded to float16, so everything below is measured on rounded ones.
     rounded = _rounded(network)
-    head = weighted_head(
-        location_weight, network.channels, height, width, scale=temperature, centre=0.0
-    )
     pairs = {
         source: score_source(rounded, head, validation, source)
         for source in range(len(info.source_names))
@@ -94,8 +86,8 @@ def export(
         version="2.1",
         neck_channels=network.channels,
         map_channels=network.channels,
-        input_size=input_size,
-        map_size=(height, width),
+        input_size=(int(validation.pixels.shape[1]), int(validation.pixels.shape[2])),
+        map_size=(head.height, head.width),
         normalisation=NORMALISATION,
         training_data=info.training_data,
         licence=LICENCE,

@@ -1,6 +1,5 @@
 """Training images held in memory as uint8, with their identities, cameras and sources."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,8 @@ import torch
 from torch import Tensor
 
 from streamreid.errors import DatasetError
+from streamreid.evaluation.datasets import ImageRecord
 from streamreid.reid.preprocess import resize
-
-_NAME = re.compile(r"^(?P<identity>\d+)_c(?P<camera>\d+)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +59,7 @@ def read_rgb(path: Path) -> np.ndarray:
 
 
 def load_images(
-    sources: Sequence[Sequence[Path]],
+    sources: Sequence[Sequence[ImageRecord]],
     size: tuple[int, int],
     *,
     progress: Callable[[], None] | None = None,
@@ -69,23 +67,20 @@ def load_images(
     """Decode and resize all images of all sources.
 
     Args:
-        sources: For each data set its image files, named `<identity>_c<camera>...`.
+        sources: For each data set its training records.
         size: Height and width, pixels.
         progress: Called after every image.
 
     Raises:
-        DatasetError: A name does not parse or a file is no image.
+        DatasetError: A file is missing or no image.
     """
-    count = sum(len(paths) for paths in sources)
+    count = sum(len(records) for records in sources)
     pixels = torch.empty((count, *size, 3), dtype=torch.uint8)
     labels: list[tuple[int, int, int]] = []
-    for source, paths in enumerate(sources):
-        for path in paths:
-            match = _NAME.match(path.name)
-            if match is None:
-                raise DatasetError(f"{path}: the name must start with <identity>_c<camera>")
-            pixels[len(labels)] = torch.from_numpy(resize(read_rgb(path), size).copy())
-            labels.append((source, int(match["identity"]), int(match["camera"])))
+    for source, records in enumerate(sources):
+        for record in records:
+            pixels[len(labels)] = torch.from_numpy(resize(read_rgb(record.path), size).copy())
+            labels.append((source, record.identity, record.camera))
             if progress is not None:
                 progress()
     identities = {key: number for number, key in enumerate(sorted({row[:2] for row in labels}))}

@@ -1,7 +1,7 @@
 """Scores of all pairs of a batch with gradients, without keeping the correlation in memory.
 
 The score of a pair is the weighted mean of every location's best correlation in the other map. Only
-the place of each maximum is kept, so the gradient costs a sparse product instead of a dense one.
+the place of each maximum is kept, so the gradient is a sum over winners instead of a dense product.
 """
 
 from typing import Any
@@ -45,18 +45,26 @@ class BestCorrelation(Function):
         """Send each maximum's gradient to the two locations that made it."""
         locations, index = ctx.saved_tensors
         count, places, channels = locations.shape
-        rows = count * places
-        flat = locations.reshape(rows, channels)
-        values = gradients[0].reshape(-1)
-        source = torch.arange(rows).repeat_interleave(count)
-        target = index.reshape(-1)
-        size = (rows, rows)
-        # Rows are visited in order, so this is already a valid compressed matrix.
-        forward = torch.sparse_csr_tensor(torch.arange(rows + 1) * count, target, values, size)
-        backward = torch.sparse_coo_tensor(
-            torch.stack([target, source]), values, size
-        ).to_sparse_csr()
-        return (forward @ flat + backward @ flat).view_as(locations), None
+        flat = locations.reshape(-1, channels)
+        winners = index.reshape(-1, count)
+        weights = gradients[0].reshape(-1, count)
+        own = _weighted_sums(winners, flat, weights)
+        # The transposed sum: the same entries, sorted by the place that won.
+        order = winners.flatten().argsort()
+        wins = torch.bincount(winners.flatten(), minlength=count * places)
+        other = functional.embedding_bag(
+            torch.div(order, count, rounding_mode="floor"),
+            flat,
+            offsets=wins.cumsum(0) - wins,
+            mode="sum",
+            per_sample_weights=weights.flatten()[order],
+        )
+        return (own + other).view_as(locations), None
+
+
+def _weighted_sums(rows: Tensor, vectors: Tensor, weights: Tensor) -> Tensor:
+    """Sum `weights[i, k] * vectors[rows[i, k]]` over k, shape `[len(rows), C]`."""
+    return functional.embedding_bag(rows, vectors, mode="sum", per_sample_weights=weights)
 
 
 def pair_scores(maps: Tensor, weight: Tensor, *, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,7 +13,10 @@ from torch.nn import functional
 
 from streamreid.reid.backbone import MapNetwork
 from streamreid.reid.preprocess import to_unit_range
+from streamreid.reid.qaconv import QAConv
+from streamreid.reid.weights import weighted_head
 from streamreid.training.augment import AugmentConfig, augment
+from streamreid.training.checkpoint import read_checkpoint, write_checkpoint
 from streamreid.training.images import ImageSet
 from streamreid.training.pair_scores import pair_scores, pair_softmax_loss
 from streamreid.training.sampling import BatchPlan, BatchSampler, step_generator
@@ -35,6 +37,8 @@ class TrainPlan:
         weight_decay: AdamW's decay, on convolutions only.
         temperature: Factor on the scores inside the softmax.
         frozen_blocks: Blocks of the trunk, from the stem, that keep their first weights.
+        late_frozen_blocks: The same from `late_from_step` on, where it saves time.
+        late_from_step: First step with `late_frozen_blocks`.
         refresh_steps: Steps between two searches for neighbour identities.
         average: Decay of the running mean of the weights, which is what gets exported.
         clip: Largest norm of the gradient.
@@ -52,6 +56,8 @@ class TrainPlan:
     weight_decay: float = 0.02
     temperature: float = 24.0
     frozen_blocks: int = 3
+    late_frozen_blocks: int = 3
+    late_from_step: int = 0
     refresh_steps: int = 150
     average: float = 0.99
     clip: float = 5.0
@@ -76,17 +82,19 @@ class Trainer:
         network: The network to train, on the CPU.
         images: Training images.
         plan: The run's settings.
-        locations: Locations of a feature map.
+
+    Raises:
+        ValueError: If a source has too few identities for a batch.
     """
 
-    def __init__(
-        self, network: MapNetwork, images: ImageSet, plan: TrainPlan, *, locations: int
-    ) -> None:
+    def __init__(self, network: MapNetwork, images: ImageSet, plan: TrainPlan) -> None:
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.images = images
         self.plan = plan
         self.step = 0
-        self.location_logits = nn.Parameter(torch.zeros(locations))
+        height, width = (int(side) // network.stride for side in images.pixels.shape[1:3])
+        self._map_size = height, width
+        self.location_logits = nn.Parameter(torch.zeros(height * width))
         self.sampler = BatchSampler(images, plan.batch, seed=plan.seed)
         self._neighbours: Tensor | None = None
         self._freeze(plan.frozen_blocks)
@@ -105,6 +113,8 @@ class Trainer:
         plan = self.plan
         if self.step % plan.refresh_steps == 0 and self.step > 0 and plan.batch.neighbour_share > 0:
             self._neighbours = self._find_neighbours()
+        if self.step >= plan.late_from_step and plan.late_frozen_blocks > plan.frozen_blocks:
+            self._freeze(plan.late_frozen_blocks)
         factor = self._rate_factor()
         for group, rate in zip(self._optimiser.param_groups, self._first_rates, strict=True):
             group["lr"] = rate * factor
@@ -127,9 +137,28 @@ class Trainer:
         self._update_mean()
         return StepReport(self.step, loss.item(), accuracy.item(), factor)
 
-    def averaged(self) -> tuple[MapNetwork, Tensor]:
-        """The averaged network in evaluation mode, and location weights `[n]` that sum to one."""
-        return self._mean, self._mean_logits.softmax(0)
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self.step >= self.plan.steps
+
+    @property
+    def expected_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.plan.steps
+
+    def model(self) -> tuple[MapNetwork, QAConv]:
+        """The averaged network and its matching layer, both in evaluation mode."""
+        height, width = self._map_size
+        head = weighted_head(
+            self._mean_logits.softmax(0),
+            self._mean.channels,
+            height,
+            width,
+            scale=self.plan.temperature,
+            centre=0.0,
+        )
+        return self._mean, head
 
     def save(self, path: Path) -> None:
         """Write a checkpoint; the file is complete or absent."""
@@ -143,14 +172,16 @@ class Trainer:
             "optimiser": self._optimiser.state_dict(),
             "neighbours": self._neighbours,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        os.replace(partial, path)
+        write_checkpoint(path, state)
 
     def restore(self, path: Path) -> None:
-        """Continue from a checkpoint that `save` wrote under the same plan."""
-        state = torch.load(path, weights_only=True)
+        """Continue from a checkpoint that `save` wrote.
+
+        Raises:
+            ConfigError: It was written under another plan.
+            WeightsError: It cannot be read.
+        """
+        state = read_checkpoint(path, asdict(self.plan))
         self.step = state["step"]
         self.network.load_state_dict(state["network"])
         self._mean.load_state_dict(state["mean"])
@@ -214,50 +245,23 @@ class Trainer:
 
     @torch.no_grad()
     def _find_neighbours(self) -> Tensor:
-        """Nearest identities of every identity, inside its source, by one drawn image each."""
+        """Nearest identities of every identity, inside its source, by one drawn image each.
+
+        Row-pooled vectors stand in for the matching scores, which would take minutes on a CPU.
+        """
         index = self.sampler.representatives(self.step)
-        mean, weight = self.averaged()
-        maps = torch.cat(
+        rows = torch.cat(
             [
-                self._maps(to_unit_range(self.images.pixels[part]), mean)
+                self._maps(to_unit_range(self.images.pixels[part]), self._mean)
+                .mean(dim=3)
+                .flatten(1)
                 for part in torch.split(index, 64)
             ]
         )
-        distance = -score_matrix(maps, maps, weight, dtype=self._dtype)
+        rows = functional.normalize(rows, dim=1)
+        distance = -(rows @ rows.t())
         source = self.sampler.source_of_class
         distance[source[:, None] != source[None, :]] = 1e14
         distance.fill_diagonal_(1e15)
         count = self.plan.batch.identities - 1
         return distance.topk(count, dim=1, largest=False).indices
-
-
-@torch.no_grad()
-def score_matrix(
-    query: Tensor, gallery: Tensor, weight: Tensor, *, dtype: torch.dtype = torch.float32
-) -> Tensor:
-    """Scores of all query-gallery pairs in blocks, without gradients.
-
-    Args:
-        query: Unit-norm maps, shape `[Q, C, h, w]`.
-        gallery: Unit-norm maps, shape `[G, C, h, w]`.
-        weight: Location weights that sum to one, shape `[h * w]`.
-        dtype: Type of the products.
-
-    Returns:
-        Shape `[Q, G]`, float32, in [-1, 1].
-    """
-    places = query[0, 0].numel()
-    rows = query.flatten(2).transpose(1, 2).to(dtype).contiguous()
-    columns = gallery.flatten(2).transpose(1, 2).reshape(-1, gallery.shape[1]).to(dtype)
-    result = torch.empty(len(query), len(gallery))
-    block = 64 * places
-    for start in range(0, len(columns), block):
-        part = columns[start : start + block].t().contiguous()
-        items = part.shape[1] // places
-        at = slice(start // places, start // places + items)
-        for number in range(len(query)):
-            correlation = (rows[number] @ part).view(places, items, places)
-            forward = correlation.amax(dim=2).float()
-            backward = correlation.amax(dim=0).float()
-            result[number, at] = (weight @ forward + backward @ weight) / 2
-    return result

@@ -1,0 +1,256 @@
+"""One training run from a configuration to a weights file, with logs, checkpoints and a plot."""
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from streamreid.errors import ConfigError, WeightsError
+from streamreid.evaluation import datasets
+from streamreid.reid import backbone
+from streamreid.reid.backbone import MapNetwork
+from streamreid.reid.imagenet import calibrate_instance_norms, imagenet_network, load_trunk
+from streamreid.reid.lite0 import Lite0Trunk
+from streamreid.reid.preprocess import to_unit_range
+from streamreid.reid.qaconv import QAConv
+from streamreid.training.config import PairSoftmaxSection, ReferenceSection, TrainConfig
+from streamreid.training.curves import draw_curves
+from streamreid.training.export import ExportInfo, export
+from streamreid.training.images import ImageSet, load_images
+from streamreid.training.reference_trainer import ReferencePlan, ReferenceTrainer
+from streamreid.training.sampling import BatchPlan
+from streamreid.training.trainer import StepReport, Trainer, TrainPlan
+from streamreid.training.validation import ValidationFigures, hold_out, score_source
+
+_LOG_FIELDS = ("step", "loss", "accuracy", "rate_factor")
+_CALIBRATION_IMAGES = 256
+
+
+class AnyTrainer(Protocol):
+    """What the runner needs of a recipe."""
+
+    step: int
+
+    @property
+    def finished(self) -> bool:
+        """Whether training is over."""
+
+    @property
+    def expected_steps(self) -> int:
+        """Steps of the whole run as far as known."""
+
+    def train_step(self) -> StepReport:
+        """Do one batch."""
+
+    def model(self) -> tuple[MapNetwork, QAConv]:
+        """What would be exported now."""
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint."""
+
+    def restore(self, path: Path) -> None:
+        """Continue from a checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """How the caller follows a run.
+
+    Attributes:
+        image_loaded: Called after each image that was read.
+        images_expected: Called once with the number of images.
+        stepped: Called after each batch with its report and the expected number of steps.
+        validated: Called with the step and the figures of each source.
+        stop: Asked before each batch; true ends the run with a checkpoint.
+    """
+
+    images_expected: Callable[[int], None]
+    image_loaded: Callable[[], None]
+    stepped: Callable[[StepReport, int], None]
+    validated: Callable[[int, dict[str, ValidationFigures]], None]
+    stop: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run ended.
+
+    Attributes:
+        step: Batches done.
+        weights: The exported file, None when the run was stopped before its end.
+        figures: Figures on held-out identities at the end.
+    """
+
+    step: int
+    weights: Path | None
+    figures: dict[str, ValidationFigures]
+
+
+def run_training(config: TrainConfig, out: Path, hooks: Hooks) -> RunResult:
+    """Train, or go on with what lies in `out`.
+
+    Args:
+        config: The run.
+        out: Folder for checkpoint, logs, plot and weights; made if it is missing.
+        hooks: Progress out, stop in.
+
+    Raises:
+        ConfigError: `out` holds a run with other settings, or a source is too small.
+        DatasetError: A source cannot be read.
+        WeightsError: The first weights cannot be read.
+    """
+    training, validation = hold_out(_load(config, hooks), config.hold_out_every)
+    trainer = _trainer(config, training)
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint = out / "last.ckpt"
+    if checkpoint.is_file():
+        trainer.restore(checkpoint)
+    log = out / "log.csv"
+    _cut_log(log, trainer.step)
+    figures: dict[str, ValidationFigures] = {}
+    with log.open("a", newline="", encoding="ascii") as stream:
+        rows = csv.writer(stream)
+        while not trainer.finished and not hooks.stop():
+            report = trainer.train_step()
+            rows.writerow([report.step, report.loss, report.accuracy, report.rate_factor])
+            hooks.stepped(report, trainer.expected_steps)
+            if report.step % config.checkpoint_steps == 0:
+                stream.flush()
+                trainer.save(checkpoint)
+            if report.step % config.validate_steps == 0:
+                figures = _validate(config, trainer, validation)
+                hooks.validated(report.step, figures)
+    trainer.save(checkpoint)
+    draw_curves(log, out / "curves.png", title=config.name)
+    if not trainer.finished:
+        return RunResult(trainer.step, None, figures)
+    weights, figures = _export(config, trainer, validation, out)
+    return RunResult(trainer.step, weights, figures)
+
+
+def _load(config: TrainConfig, hooks: Hooks) -> ImageSet:
+    sources = [
+        datasets.load(source.dataset, source.root, train=source.train, required=("train",)).train
+        for source in config.sources
+    ]
+    hooks.images_expected(sum(len(records) for records in sources))
+    return load_images(sources, config.input_size, progress=hooks.image_loaded)
+
+
+def _trainer(config: TrainConfig, images: ImageSet) -> AnyTrainer:
+    network = first_network(config, images)
+    recipe = config.recipe
+    try:
+        if isinstance(recipe, ReferenceSection):
+            return ReferenceTrainer(network, images, _reference_plan(config, recipe))
+        return Trainer(network, images, _softmax_plan(config, recipe))
+    except ValueError as exc:
+        raise ConfigError(f"{config.name}: {exc}") from exc
+
+
+def first_network(config: TrainConfig, images: ImageSet) -> MapNetwork:
+    """Build the network with its first weights.
+
+    Args:
+        config: The run.
+        images: Training images; a sample sets added instance norms.
+
+    Raises:
+        WeightsError: The first weights are missing or do not fit.
+    """
+    if config.start == "imagenet":
+        network = imagenet_network(
+            config.architecture, neck_channels=config.neck_channels, seed=config.seed
+        )
+        if config.architecture == "lite0_in" and isinstance(network.trunk, Lite0Trunk):
+            generator = torch.Generator().manual_seed(config.seed)
+            sample = torch.randperm(len(images), generator=generator)[:_CALIBRATION_IMAGES]
+            calibrate_instance_norms(network.trunk, to_unit_range(images.pixels[sample]))
+        return network
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = backbone.build(config.architecture, neck_channels=config.neck_channels)
+    if config.start != "random":
+        load_trunk(network.trunk, Path(config.start))
+    return network
+
+
+def _softmax_plan(config: TrainConfig, recipe: PairSoftmaxSection) -> TrainPlan:
+    settings = recipe.model_dump()
+    total = sum(source.share for source in config.sources)
+    batch = BatchPlan(
+        identities=settings.pop("identities"),
+        images=settings.pop("images"),
+        source_share=tuple(source.share / total for source in config.sources),
+        neighbour_share=settings.pop("neighbour_share"),
+    )
+    return TrainPlan(
+        batch=batch,
+        augment=config.augment.values(),
+        bfloat16=config.bfloat16,
+        seed=config.seed,
+        **settings,
+    )
+
+
+def _reference_plan(config: TrainConfig, recipe: ReferenceSection) -> ReferencePlan:
+    return ReferencePlan(
+        augment=config.augment.values(),
+        bfloat16=config.bfloat16,
+        seed=config.seed,
+        **recipe.model_dump(),
+    )
+
+
+def _validate(
+    config: TrainConfig, trainer: AnyTrainer, validation: ImageSet
+) -> dict[str, ValidationFigures]:
+    network, head = trainer.model()
+    dtype = torch.bfloat16 if config.bfloat16 else torch.float32
+    return {
+        source.name: score_source(network, head, validation, number, dtype=dtype).figures
+        for number, source in enumerate(config.sources)
+    }
+
+
+def _export(
+    config: TrainConfig, trainer: AnyTrainer, validation: ImageSet, out: Path
+) -> tuple[Path, dict[str, ValidationFigures]]:
+    network, head = trainer.model()
+    path = out / f"{config.name}.safetensors"
+    kind = "2.1 recipe" if isinstance(config.recipe, ReferenceSection) else "pair softmax"
+    info = ExportInfo(
+        name=config.name,
+        architecture=config.architecture,
+        source_names=tuple(source.name for source in config.sources),
+        training_data=(
+            f"start: {config.start}",
+            *(
+                f"{source.name} ({source.train or 'training split'}, every "
+                f"{config.hold_out_every}th identity held out)"
+                for source in config.sources
+            ),
+        ),
+        notes=f"{kind}, {trainer.step} batches; configuration: {config.model_dump_json()}",
+    )
+    everything = tuple(range(len(config.sources)))
+    try:
+        _, figures = export(path, info, network, head, validation, calibrate_on=everything)
+    except ValueError as exc:
+        raise WeightsError(f"{config.name}: the calibration cannot be fitted: {exc}") from exc
+    return path, figures
+
+
+def _cut_log(log: Path, step: int) -> None:
+    """Keep only the rows up to the checkpoint, so that a step never stands there twice."""
+    kept: list[list[str]] = []
+    if log.is_file():
+        with log.open(newline="", encoding="ascii") as stream:
+            kept = [
+                row for row in csv.reader(stream) if row[:1] != ["step"] and int(row[0]) <= step
+            ]
+    with log.open("w", newline="", encoding="ascii") as stream:
+        csv.writer(stream).writerows([_LOG_FIELDS, *kept])

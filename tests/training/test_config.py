@@ -1,0 +1,61 @@
+"""Training configurations: the shipped examples load, wrong ones are named with their line."""
+
+from pathlib import Path
+
+import pytest
+
+from streamreid.cli.train import load_train_config
+from streamreid.errors import ConfigError
+from streamreid.training.config import ReferenceSection
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("train_*.yaml")), ids=lambda path: path.stem)
+def test_shipped_examples_load(path: Path) -> None:
+    assert load_train_config(path).name
+
+
+def test_there_are_three_examples() -> None:
+    names = {path.stem for path in CONFIGS.glob("train_*.yaml")}
+    assert names == {"train_default", "train_market", "train_reference21"}
+
+
+def test_the_reference_example_has_the_published_settings() -> None:
+    config = load_train_config(CONFIGS / "train_reference21.yaml")
+    assert isinstance(config.recipe, ReferenceSection)
+    assert config.recipe == ReferenceSection()
+    assert config.augment.values().erase_with == "white square"
+
+
+def test_market_weights_train_on_one_source_from_imagenet() -> None:
+    config = load_train_config(CONFIGS / "train_market.yaml")
+    assert [source.name for source in config.sources] == ["Market-1501"]
+    assert config.start == "imagenet"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name: x\n", r"sources"),
+        ("name: x\nsources: []\n", r"bad.yaml:2:"),
+        ("name: x y\nsources: [{name: a, root: b}]\n", r"bad.yaml:1:7"),
+        ("name: x\nsuorces: []\nsources: [{name: a, root: b}]\n", r"bad.yaml:2:1.*sources"),
+        ("name: x\nsources: [{name: a, root: b, share: 0}]\n", r"bad.yaml:2:"),
+        ("name: x\nsources: [{name: a, root: b}]\ninput_size: [380, 128]\n", r"multiples of 32"),
+        ("name: x\nsources: [{name: a, root: b}]\narchitecture: vgg\n", r"unknown architecture"),
+        ("- a\n", r"bad.yaml"),
+        ("", r"bad.yaml"),
+        ("name: [\n", r"not valid YAML"),
+    ],
+)
+def test_wrong_files_are_named_with_their_place(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=words):
+        load_train_config(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_train_config(tmp_path / "none.yaml")

@@ -1,0 +1,150 @@
+"""Training: it learns, and an interruption changes nothing, for both recipes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from streamreid.errors import ConfigError, WeightsError
+from streamreid.reid.backbone import build
+from streamreid.training.augment import AugmentConfig
+from streamreid.training.reference_trainer import (
+    ReferencePlan,
+    ReferenceTrainer,
+    ScheduleState,
+    next_schedule,
+)
+from streamreid.training.sampling import BatchPlan
+from streamreid.training.trainer import Trainer, TrainPlan
+from tests.training.builders import make_images
+
+SOFTMAX_PLAN = TrainPlan(
+    batch=BatchPlan(3, 2, (0.5, 0.5), neighbour_share=0.5),
+    steps=6,
+    warmup_steps=2,
+    frozen_blocks=1,
+    late_frozen_blocks=2,
+    late_from_step=4,
+    refresh_steps=2,
+    bfloat16=False,
+)
+REFERENCE_PLAN = ReferencePlan(batch_size=4, images_per_class=2, epochs=2, bfloat16=False)
+
+
+def make_softmax() -> Trainer:
+    torch.manual_seed(1)
+    return Trainer(build("lite0_in", neck_channels=8), make_images(sources=2), SOFTMAX_PLAN)
+
+
+def make_reference() -> ReferenceTrainer:
+    torch.manual_seed(1)
+    network = build("osnet_x0_25", neck_channels=8)
+    return ReferenceTrainer(network, make_images(identities=4), REFERENCE_PLAN)
+
+
+@pytest.mark.parametrize("make", [make_softmax, make_reference])
+@pytest.mark.parametrize("interrupted_after", [1, 4, 5])
+def test_interruption_changes_no_bit(
+    tmp_path: Path, make: Callable[[], Trainer | ReferenceTrainer], interrupted_after: int
+) -> None:
+    straight, first, second = make(), make(), make()
+    reports = [straight.train_step() for _ in range(6)]
+    for _ in range(interrupted_after):
+        first.train_step()
+    first.save(tmp_path / "last.ckpt")
+    second.restore(tmp_path / "last.ckpt")
+    resumed = [second.train_step() for _ in range(6 - interrupted_after)]
+    assert resumed == reports[interrupted_after:]
+    for found, expected in zip(second.model(), straight.model(), strict=True):
+        torch.testing.assert_close(found.state_dict(), expected.state_dict(), rtol=0, atol=0)
+
+
+def test_softmax_training_lowers_the_loss() -> None:
+    plan = replace(SOFTMAX_PLAN, steps=24, late_from_step=99, head_rate=5e-3, augment=_still())
+    torch.manual_seed(1)
+    trainer = Trainer(build("lite0_in", neck_channels=8), make_images(sources=2), plan)
+    losses = [trainer.train_step().loss for _ in range(24)]
+    assert sum(losses[-6:]) < 0.8 * sum(losses[:6])
+    assert trainer.finished
+
+
+def test_frozen_blocks_keep_their_weights_and_the_rest_moves() -> None:
+    trainer = make_softmax()
+    before = {k: v.clone() for k, v in trainer.network.state_dict().items()}
+    trainer.train_step()
+    after = trainer.network.state_dict()
+    for name, value in before.items():
+        frozen = name.startswith(("trunk.stem", "trunk.blocks.0.")) or "running" in name
+        if frozen:
+            assert torch.equal(value, after[name]), name
+    assert not torch.equal(before["neck.0.weight"], after["neck.0.weight"])
+    assert not torch.equal(
+        before["trunk.blocks.10.project.0.weight"], after["trunk.blocks.10.project.0.weight"]
+    )
+
+
+def test_another_plan_is_refused(tmp_path: Path) -> None:
+    trainer = make_softmax()
+    trainer.save(tmp_path / "last.ckpt")
+    torch.manual_seed(1)
+    changed = Trainer(
+        build("lite0_in", neck_channels=8), make_images(sources=2), replace(SOFTMAX_PLAN, steps=9)
+    )
+    with pytest.raises(ConfigError, match=r"steps = 6.*says 9"):
+        changed.restore(tmp_path / "last.ckpt")
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(b"half a checkpoint")
+    with pytest.raises(WeightsError, match="delete it"):
+        make_softmax().restore(path)
+
+
+def test_the_model_scores_like_training_does() -> None:
+    network, head = make_softmax().model()
+    with torch.no_grad():
+        maps = network(torch.rand(2, 3, 64, 32))
+        score = head(maps, maps)
+    torch.testing.assert_close(score.diagonal(), torch.full((2,), 24.0))
+
+
+def test_reference_epoch_visits_every_class_once_as_anchor() -> None:
+    trainer = make_reference()
+    for _ in range(4):
+        trainer.train_step()
+    assert trainer.schedule.epoch == 1
+    assert not trainer.finished
+    for _ in range(4):
+        trainer.train_step()
+    assert trainer.finished
+
+
+@pytest.mark.parametrize(
+    ("losses", "stepped_after", "last"),
+    [
+        ([20, 10, 9, 8, 7.5, 6.9], 6, 9),
+        ([20, 10, 6.9], 3, 4),
+        ([5, 10, 9, 9, 9, 9], None, 60),
+        ([20, 10, 6.9, 1, 0.1], 3, 4),
+    ],
+    ids=["as published", "early", "never", "only once"],
+)
+def test_adaptive_schedule(losses: list[float], stepped_after: int | None, last: int) -> None:
+    state = ScheduleState(0, 0.0, False, 60)
+    when = None
+    for loss in losses:
+        after = next_schedule(state, loss, 0.7)
+        if after.stepped and not state.stepped:
+            when = after.epoch
+        state = after
+    assert when == stepped_after
+    assert state.last_epoch == last
+
+
+def _still() -> AugmentConfig:
+    return AugmentConfig(
+        flip=0, rotate_deg=0, scale=0, shift=0, colour=1, hue=0, grey=0, blur=0, erase=0
+    )
