@@ -13,6 +13,7 @@ from streamreid.config.models import Config
 from streamreid.runtime.launch import build_supervisor, plan_run_detector
 from streamreid.runtime.lock import lock_run
 from streamreid.runtime.logs import Emit, LogWriter
+from streamreid.runtime.metrics import Publisher, serve_metrics
 from streamreid.runtime.status import RunStatus
 
 _LINE_EVERY_S = 5.0
@@ -37,17 +38,21 @@ def run_job(config_path: Path, *, plain: bool = False) -> int:
     plan = plan_run_detector(config, lambda line: console.print(line, markup=False))
     found = plan.weights.name if plan.weights is not None else "no weights"
     console.print(f"detector: {plan.kind} ({plan.backend or found})", highlight=False)
-    with lock_run(config.resolved_run_dir, f"streamreid run --cameras {config_path}"):
+    with (
+        lock_run(config.resolved_run_dir, f"streamreid run --cameras {config_path}"),
+        serve_metrics(config.metrics.port) as publisher,
+    ):
         if plain or not console.is_terminal:
-            return _run_plain(config_path, config, console)
-        return _run_live(config_path, config, console)
+            return _run_plain(config_path, config, console, publisher)
+        return _run_live(config_path, config, console, publisher)
 
 
-def _run_live(config_path: Path, config: Config, console: Console) -> int:
+def _run_live(config_path: Path, config: Config, console: Console, publisher: Publisher) -> int:
     clock, view = SystemClock(), LiveView()
     with Live(console=console, auto_refresh=False, redirect_stderr=True) as live:
 
         def on_tick(status: RunStatus) -> None:
+            publisher.publish(status)
             live.update(draw(view.lines(status, clock.monotonic_s()), status), refresh=True)
 
         supervisor = build_supervisor(
@@ -59,12 +64,13 @@ def _run_live(config_path: Path, config: Config, console: Console) -> int:
     return code
 
 
-def _run_plain(config_path: Path, config: Config, console: Console) -> int:
+def _run_plain(config_path: Path, config: Config, console: Console, publisher: Publisher) -> int:
     clock, view = SystemClock(), LiveView()
     due_s = clock.monotonic_s()
 
     def on_tick(status: RunStatus) -> None:
         nonlocal due_s
+        publisher.publish(status)
         now_s = clock.monotonic_s()
         if now_s >= due_s:
             due_s = now_s + _LINE_EVERY_S

@@ -31,7 +31,8 @@ class SupervisorRules:
 
     Attributes:
         restart: For live cameras and the matcher.
-        silent_s: A worker whose loop stands still this long is killed.
+        silent_s: A camera worker whose loop stands still this long is killed.
+        silent_matcher_s: The same for the matcher, which may have a large decision to make.
         start_s: The same before its first turn: models are loaded then.
         stop_s: A worker that was asked to stop is killed after this.
         check_s: How often the books are checked.
@@ -40,6 +41,7 @@ class SupervisorRules:
 
     restart: RestartRules = field(default_factory=RestartRules)
     silent_s: float = 20.0
+    silent_matcher_s: float = 60.0
     start_s: float = 300.0
     stop_s: float = 10.0
     check_s: float = 5.0
@@ -300,11 +302,17 @@ class Supervisor:
             current = turns.get((child.spec.role, child.spec.name, child.pid), 0.0)
             if current != child.turns:
                 child.turns, child.turned_at_s = current, now_s
-            limit_s = self._rules.silent_s if child.turns > 0 else self._rules.start_s
-            if now_s - child.turned_at_s > limit_s:
+            if now_s - child.turned_at_s > self._limit_s(child):
                 self._log("error", "stands still: killed", worker=child.spec.label)
                 child.turned_at_s = now_s
                 child.signal(signal.SIGKILL)
+
+    def _limit_s(self, child: Child) -> float:
+        """How long a worker's loop may stand still."""
+        if child.turns <= 0:
+            return self._rules.start_s
+        is_matcher = child.spec.role == "matcher"
+        return self._rules.silent_matcher_s if is_matcher else self._rules.silent_s
 
     def _done(self) -> bool:
         """True when nothing runs and nothing will."""

@@ -27,6 +27,7 @@ PATIENT = SupervisorRules(
     # killed on purpose again and again: that is no crash loop
     restart=RestartRules(first_delay_s=0.05, longest_delay_s=0.1, loop_deaths=1_000_000),
     silent_s=120.0,
+    silent_matcher_s=120.0,
     check_s=0.5,
     tick_s=0.05,
 )
