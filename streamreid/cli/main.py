@@ -23,6 +23,7 @@ COMMANDS = (
     "config",
     "export",
     "keys",
+    "bench",
     "train",
     "weights",
 )

@@ -81,7 +81,7 @@ def _mean_scores(
     query: FeatureMaps, sizes: Sequence[int], items: FeatureMaps, head: FoldedHead, backend: str
 ) -> Tensor:
     per_item = match_scores(query, items, head, backend=backend).mean(dim=0)
-    return torch.stack([part.mean() for part in per_item.split(list(sizes))])
+    return torch.stack([part.mean() for part in torch.split(per_item, list(sizes))])
 
 
 def _max_scores(
@@ -91,7 +91,11 @@ def _max_scores(
     of_query, of_gallery = match_maxima(query, items, backend=backend)
     from_gallery = of_gallery.amax(dim=0) @ head.gallery_weight
     scores = []
-    split = zip(of_query.split(list(sizes), dim=1), from_gallery.split(list(sizes)), strict=True)
+    split = zip(
+        torch.split(of_query, list(sizes), dim=1),
+        torch.split(from_gallery, list(sizes)),
+        strict=True,
+    )
     for query_side, gallery_side in split:
         if not len(gallery_side):
             scores.append(query_side.new_tensor(torch.nan))

@@ -1,0 +1,66 @@
+"""How long the feature network takes per crop, by every back-end of this machine."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+
+from streamreid.cli.bench_table import Table, Value
+from streamreid.cli.bench_timing import Work, clock_for, take_turns
+from streamreid.errors import ConfigError
+from streamreid.reid.extract import choose_runner, feature_backends
+from streamreid.reid.preprocess import prepare
+from streamreid.reid.weights import load_model
+
+_CROPS = 8
+
+
+def features_table(
+    *,
+    weights: str = "default",
+    device: str = "cpu",
+    threads: int = 1,
+    rounds: int = 7,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Table:
+    """Extract features of eight crops by every back-end that works here.
+
+    Args:
+        weights: Name or path of the weights.
+        device: "cpu" or "cuda".
+        threads: Threads of torch (set by the caller), OpenVINO and ONNX Runtime.
+        rounds: Rounds in which all variants take turns.
+        progress: Told what is being measured.
+    """
+    model = load_model(weights)
+    target = torch.device(device)
+    draw = np.random.default_rng(0)
+    crops = [draw.integers(0, 256, (256, 100, 3), dtype=np.uint8) for _ in range(_CROPS)]
+    images = prepare(crops, model.input_size)
+    variants: dict[str, Work] = {"resize and stack": lambda: prepare(crops, model.input_size)}
+    notes = [f"Eight crops of 256 x 100 pixels to {model.input_size[0]} x {model.input_size[1]}."]
+    for name in feature_backends(target):
+        progress(f"features, {name}")
+        try:
+            runner = choose_runner(
+                model.network, size=model.input_size, device=target, backend=name, threads=threads
+            ).runner
+        except ConfigError as exc:
+            notes.append(f"{name}: {exc}")
+            continue
+        variants[name] = partial(runner, images)
+    sync = torch.cuda.synchronize if target.type == "cuda" else lambda: None
+    timings = take_turns(variants, rounds=rounds, clock=clock_for(threads), sync=sync)
+    reference = timings.get("torch-fp32")
+    rows: list[dict[str, Value]] = [
+        {
+            "back-end": name,
+            "threads": threads,
+            "ms per crop": timing.median_s * 1e3 / _CROPS,
+            "best ms per crop": timing.best_s * 1e3 / _CROPS,
+            "x torch fp32": None if reference is None else timing.times_faster_than(reference),
+        }
+        for name, timing in timings.items()
+    ]
+    return Table(f"Feature network of {model.name!r} on {device}", rows, notes)

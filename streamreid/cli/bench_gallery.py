@@ -1,0 +1,211 @@
+"""How long a query takes in a full gallery, and whether a day of rolling changes anything."""
+
+import resource
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from streamreid.cli.bench_table import Table, Value
+from streamreid.gallery.local import LocalScorer
+from streamreid.gallery.ring import MapLayout, Ring
+from streamreid.gallery.scorer import GalleryEntry
+from streamreid.gallery.shortlist import STRIPS, search
+from streamreid.reid.extract import FeatureExtractor
+from streamreid.reid.matching import FeatureMaps
+from streamreid.reid.qaconv import QAConv, fold
+from streamreid.reid.runners import TorchRunner
+from streamreid.types import CameraId, CropKey, TrackKey
+
+HEIGHT, WIDTH, CHANNELS = 24, 8, 128
+_CAMERAS = tuple(CameraId(f"camera{number}") for number in range(8))
+_BATCH = 1_000
+
+
+def filled_scorer(
+    entries: int,
+    *,
+    capacity: int | None = None,
+    map_dtype: torch.dtype = torch.int8,
+    device: str = "cpu",
+    audited_share: float = 0.0,
+) -> LocalScorer:
+    """A scorer with random maps and vectors: timings do not depend on what is in them."""
+    layout = MapLayout(
+        HEIGHT, WIDTH, CHANNELS, map_dtype, STRIPS * CHANNELS, vector_dtype=torch.bfloat16
+    )
+    scorer = LocalScorer(
+        FeatureExtractor(
+            TorchRunner(torch.nn.Identity(), device=torch.device("cpu"), dtype=torch.float32),
+            (HEIGHT * 16, WIDTH * 16),
+        ),
+        fold(QAConv(CHANNELS, HEIGHT, WIDTH)).to(device=device, dtype=torch.float32),
+        Ring(layout, capacity or entries, device),
+        audited_share=audited_share,
+    )
+    generator = torch.Generator().manual_seed(0)
+    for start in range(0, entries, _BATCH):
+        count = min(_BATCH, entries - start)
+        insert_random(scorer, start, count, at_s=float(start), generator=generator)
+    return scorer
+
+
+def insert_random(
+    scorer: LocalScorer, first: int, count: int, *, at_s: float, generator: torch.Generator
+) -> None:
+    """Insert `count` entries numbered from `first`, three to a track, a second apart by twenty."""
+    layout = scorer.ring.layout
+    data = torch.randn(count, layout.locations, layout.channels, generator=generator)
+    maps = FeatureMaps(functional.normalize(data, dim=2), layout.height, layout.width)
+    vectors = functional.normalize(
+        torch.randn(count, layout.vector_size, generator=generator), dim=1
+    )
+    scorer.ring.insert(entries_of(first, count, at_s), maps.to_dtype(layout.map_dtype), vectors)
+
+
+def entries_of(first: int, count: int, at_s: float) -> list[GalleryEntry]:
+    """Entries numbered from `first`; all at one time, three to a track."""
+    return [
+        GalleryEntry(
+            CropKey(number), _CAMERAS[number // 3 % 8], TrackKey(number // 3), captured_at_s=at_s
+        )
+        for number in range(first, first + count)
+    ]
+
+
+def query_times_ms(scorer: LocalScorer, k: int, queries: int) -> np.ndarray:
+    """Milliseconds of shortlist, exact scoring and both, shape `(queries, 3)`; K groups of one."""
+    live = scorer.ring.entry_id[scorer.ring.live]
+    chosen = np.random.default_rng(1).choice(live, queries + 5)
+    taken = []
+    for number in chosen:
+        query = [CropKey(int(number))]
+        started = time.perf_counter()
+        found = scorer.candidates(query, k)
+        between = time.perf_counter()
+        scorer.score(query, [[CropKey(int(entry))] for entry in found.entry_ids])
+        stopped = time.perf_counter()
+        taken.append((between - started, stopped - between, stopped - started))
+    return np.asarray(taken[5:]) * 1e3
+
+
+def latency_table(
+    *,
+    sizes: Sequence[int] = (1_000, 20_000),
+    k: int = 100,
+    queries: int = 300,
+    device: str = "cpu",
+    progress: Callable[[str], None] = lambda text: None,
+) -> Table:
+    """One query at a time: shortlist of K, then exact scores of the K."""
+    rows: list[dict[str, Value]] = []
+    for size in sizes:
+        progress(f"queries against {size:,} crops")
+        scorer = filled_scorer(size, device=device)
+        times = query_times_ms(scorer, k, queries)
+        shortlist, exact, both = np.percentile(times, 50, axis=0)
+        rows.append(
+            {
+                "gallery": size,
+                "K": k,
+                "shortlist p50 ms": float(shortlist),
+                "exact p50 ms": float(exact),
+                "both p50 ms": float(both),
+                "both p99 ms": float(np.percentile(times[:, 2], 99)),
+                "MiB": scorer.ring.capacity * scorer.ring.layout.bytes_per_crop / 2**20,
+            }
+        )
+    return Table(f"Latency of one query, C = {CHANNELS}, 24x8, int8 maps, wall time", rows)
+
+
+def shortlist_table(
+    *,
+    sizes: Sequence[int] = (20_000, 100_000, 1_000_000),
+    k: int = 100,
+    queries: int = 50,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Table:
+    """The shortlist alone, over random vectors; a timing, no claim about recall."""
+    rows: list[dict[str, Value]] = []
+    for size in sizes:
+        progress(f"shortlist over {size:,} vectors")
+        width = STRIPS * CHANNELS
+        vectors = torch.empty(size, width, dtype=torch.bfloat16)
+        generator = torch.Generator().manual_seed(0)
+        for start in range(0, size, 50_000):
+            part = torch.randn(min(50_000, size - start), width, generator=generator)
+            vectors[start : start + len(part)] = functional.normalize(part, dim=1)
+        allowed, ids = np.ones(size, np.bool_), np.arange(size)
+        taken = []
+        for number in range(queries + 3):
+            query = vectors[number : number + 1].float()
+            started = time.perf_counter()
+            search(vectors, query, k, allowed=allowed, entry_id=ids)
+            taken.append(time.perf_counter() - started)
+        times = np.asarray(taken[3:]) * 1e3
+        rows.append(
+            {
+                "vectors": size,
+                "K": k,
+                "p50 ms": float(np.percentile(times, 50)),
+                "p99 ms": float(np.percentile(times, 99)),
+                "MiB": vectors.numel() * 2 / 2**20,
+            }
+        )
+    return Table(f"Shortlist over bfloat16 vectors of {STRIPS * CHANNELS}, wall time", rows)
+
+
+def rolling_table(
+    *,
+    hours: float = 24.0,
+    per_second: int = 20,
+    kept_s: float = 900.0,
+    k: int = 100,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Table:
+    """Simulate a rolling gallery: inserts every second, exact eviction, now and then queries.
+
+    Args:
+        hours: Simulated time.
+        per_second: Inserts per simulated second.
+        kept_s: Age limit, seconds.
+        k: Size of the shortlist of the queries.
+        progress: Told the simulated hour.
+    """
+    capacity = int(per_second * (kept_s + 2))
+    scorer = filled_scorer(0, capacity=capacity)
+    generator = torch.Generator().manual_seed(0)
+    insert_random(scorer, 0, per_second, at_s=0.0, generator=generator)
+    maps = scorer.ring.feature_maps(slice(0, per_second))
+    vectors = scorer.ring.vectors[:per_second].clone()
+    total = round(hours * 3600)
+    every = max(1, total // 12)
+    rows: list[dict[str, Value]] = []
+    wrong, spent = 0, 0.0
+    for second in range(1, total + 1):
+        entries = entries_of(second * per_second, per_second, float(second))
+        started = time.process_time()
+        scorer.ring.insert(entries, maps, vectors)
+        scorer.evict(before_s=second - kept_s)
+        spent += time.process_time() - started
+        wrong += len(scorer) != per_second * min(second + 1, round(kept_s) + 1)
+        if second % every == 0:
+            progress(f"simulated {second / 3600:.1f} of {hours:g} hours")
+            times = query_times_ms(scorer, k, 60)[:, 2]
+            rows.append(
+                {
+                    "hour": second / 3600,
+                    "live": len(scorer),
+                    "resident MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                    "insert+evict CPU us/crop": spent / (every * per_second) * 1e6,
+                    "query p50 ms": float(np.percentile(times, 50)),
+                    "query p99 ms": float(np.percentile(times, 99)),
+                    "seconds with a wrong count": wrong,
+                }
+            )
+            spent = 0.0
+    return Table(
+        f"{hours:g} simulated hours, {per_second} inserts a second, {kept_s:g} s kept", rows
+    )

@@ -1,0 +1,147 @@
+"""What this machine can do: cameras, people and gallery, and which step is the bottleneck."""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from streamreid.cli.bench_gallery import filled_scorer, query_times_ms
+from streamreid.cli.bench_table import Table, Value
+from streamreid.clock import SystemClock
+from streamreid.detection.select import load_detector
+from streamreid.reid.extract import FeatureExtractor, choose_runner
+from streamreid.reid.weights import load_model
+from streamreid.simulation.demo_scene import demo_scene, short_scene
+from streamreid.simulation.recording import record_scene
+from streamreid.types import CameraId, Frame
+from streamreid.video.source import open_source
+
+_FRAMES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one camera asks for.
+
+    Attributes:
+        fps: Frames decoded per second.
+        detect_fps: Detections per second.
+        people: People in view; each is embedded and looked up once a second.
+        gallery: Crops in the gallery.
+        shortlist: Crops scored exactly per query.
+    """
+
+    fps: float = 25.0
+    detect_fps: float = 5.0
+    people: float = 5.0
+    gallery: int = 20_000
+    shortlist: int = 100
+
+
+def pipeline_table(
+    load: Load,
+    *,
+    cores: int,
+    video: Path | None = None,
+    detector: str = "auto",
+    detector_weights: str = "yolo26n.pt",
+    weights: str = "default",
+    progress: Callable[[str], None] = lambda text: None,
+) -> Table:
+    """Measure every step on one thread and say how many cameras the machine will hold.
+
+    Args:
+        load: What one camera asks for.
+        cores: Cores of the machine.
+        video: A clip like those of the cameras; a drawn one if None.
+        detector: Kind of detector: auto, yolo or motion.
+        detector_weights: Weights of the detector.
+        weights: Name or path of the re-identification weights.
+        progress: Told what is being measured.
+    """
+    progress("decoding")
+    frames, decode_ms = _decode(video)
+    progress("detecting")
+    found = load_detector(detector, detector_weights, threads=1)  # type: ignore[arg-type]
+    detect_ms = _median_ms([partial(found.detect, [frame]) for frame in frames[-12:]])
+    progress("extracting features")
+    model = load_model(weights)
+    choice = choose_runner(
+        model.network, size=model.input_size, device=torch.device("cpu"), threads=1
+    )
+    extractor = FeatureExtractor(choice.runner, model.input_size)
+    crop = np.random.default_rng(0).integers(0, 256, (256, 100, 3), dtype=np.uint8)
+    feature_ms = _median_ms([lambda: extractor([crop])] * 12)
+    progress(f"matching against {load.gallery:,} crops")
+    scorer = filled_scorer(load.gallery)
+    query_ms = float(np.median(query_times_ms(scorer, load.shortlist, 60)[:, 2]))
+    steps: dict[str, tuple[float, float]] = {
+        f"decode {frames[0].width}x{frames[0].height}": (decode_ms, load.fps),
+        f"detect ({found.description})": (detect_ms, load.detect_fps),
+        f"features ({extractor.name})": (feature_ms, load.people),
+        f"shortlist and match {load.shortlist} of {load.gallery:,}": (query_ms, load.people),
+    }
+    bytes_per_crop = scorer.ring.layout.bytes_per_crop
+    return summary(steps, cores, load, bytes_per_crop)
+
+
+def summary(
+    steps: dict[str, tuple[float, float]], cores: int, load: Load, bytes_per_crop: int
+) -> Table:
+    """Add the steps up: `steps` maps a name to milliseconds each and times per second."""
+    total = sum(each * rate for each, rate in steps.values())
+    rows: list[dict[str, Value]] = [
+        {
+            "step": name,
+            "ms each": each,
+            "per second": rate,
+            "ms of one core per second": each * rate,
+            "share %": 100 * each * rate / total,
+        }
+        for name, (each, rate) in steps.items()
+    ]
+    bottleneck = max(steps, key=lambda name: steps[name][0] * steps[name][1])
+    cameras = int(cores * 1000 / total)
+    notes = [
+        f"One camera at {load.fps:g} frames and {load.detect_fps:g} detections a second with "
+        f"{load.people:g} people in view takes {total:.0f} ms of one core per second.",
+        f"This machine ({cores} cores) will hold about {cameras} such cameras, "
+        f"{cameras * load.people:.0f} people at a time, over a gallery of {load.gallery:,} crops "
+        f"({load.gallery * bytes_per_crop / 2**20:,.0f} MiB).",
+        f"The bottleneck is: {bottleneck}.",
+        "Tracking, transport and the store are left out; leave a fifth of the machine for them.",
+    ]
+    return Table("What this machine will hold, one thread, wall time", rows, notes)
+
+
+def _decode(video: Path | None) -> tuple[list[Frame], float]:
+    """Frames of the clip and milliseconds per frame."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = video
+        if path is None:
+            scene = short_scene(demo_scene(), duration_s=6.0, cameras=1)
+            record_scene(scene, Path(folder))
+            path = next(Path(folder).glob("*.mp4"))
+        source = open_source(str(path), camera_id=CameraId("bench"), clock=SystemClock())
+        frames: list[Frame] = []
+        started = time.perf_counter()
+        while len(frames) < _FRAMES and (frame := source.read(1.0)) is not None:
+            frames.append(frame)
+        taken = time.perf_counter() - started
+        source.close()
+    return frames, taken * 1e3 / len(frames)
+
+
+def _median_ms(work: Sequence[Callable[[], object]]) -> float:
+    work[0]()
+    taken = []
+    for run in work:
+        started = time.perf_counter()
+        run()
+        taken.append(time.perf_counter() - started)
+    return float(np.median(taken)) * 1e3

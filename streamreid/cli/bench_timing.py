@@ -1,0 +1,63 @@
+"""Fair timing: variants take turns within every round, ratios are taken within a round."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+Work = Callable[[], object]
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What one variant took, seconds per round."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median_s(self) -> float:
+        """Median over the rounds."""
+        return statistics.median(self.seconds)
+
+    @property
+    def best_s(self) -> float:
+        """Fastest round: what the machine does when nothing else disturbs it."""
+        return min(self.seconds)
+
+    def times_faster_than(self, other: "Timing") -> float:
+        """Median over the rounds of how many times faster this is; noise hits both alike."""
+        pairs = zip(other.seconds, self.seconds, strict=True)
+        return statistics.median(theirs / ours for theirs, ours in pairs)
+
+
+def clock_for(threads: int) -> Clock:
+    """CPU time for one thread, which other processes disturb less; wall time for more."""
+    return time.process_time if threads == 1 else time.perf_counter
+
+
+def take_turns(
+    variants: Mapping[str, Work], *, rounds: int, clock: Clock, sync: Work = lambda: None
+) -> dict[str, Timing]:
+    """Run every variant once per round, after one warm-up each.
+
+    Args:
+        variants: What to run, by name.
+        rounds: Number of rounds, at least 1.
+        clock: Seconds from any start.
+        sync: Waits for the device; called before each reading of the clock.
+
+    Returns:
+        The timing of each variant.
+    """
+    for run in variants.values():
+        run()
+    taken: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(rounds):
+        for name, run in variants.items():
+            sync()
+            started = clock()
+            run()
+            sync()
+            taken[name].append(clock() - started)
+    return {name: Timing(tuple(seconds)) for name, seconds in taken.items()}

@@ -1,0 +1,82 @@
+"""Benchmarks measure the real parts, say on which machine, and count what they claim."""
+
+import itertools
+import json
+
+import pytest
+
+from streamreid.cli.bench_gallery import latency_table, rolling_table, shortlist_table
+from streamreid.cli.bench_matcher import OFFICIAL, matcher_table
+from streamreid.cli.bench_pipeline import Load, summary
+from streamreid.cli.bench_table import Report, Table
+from streamreid.cli.bench_timing import Timing, take_turns
+from streamreid.cli.main import main
+from streamreid.reid.matching import backends
+
+
+def test_ratio_is_taken_within_rounds() -> None:
+    """The second round was disturbed; the ratio of the medians would say 1."""
+    slow, fast = Timing((2.0, 20.0, 2.0)), Timing((1.0, 10.0, 2.0))
+    assert fast.times_faster_than(slow) == 2.0
+    assert (slow.median_s, slow.best_s) == (2.0, 2.0)
+
+
+def test_variants_take_turns_after_a_warm_up() -> None:
+    order: list[str] = []
+    ticks = itertools.count()
+    timings = take_turns(
+        {"a": lambda: order.append("a"), "b": lambda: order.append("b")},
+        rounds=2,
+        clock=lambda: float(next(ticks)),
+    )
+    assert order == ["a", "b", "a", "b", "a", "b"]
+    assert timings["a"].seconds == (1.0, 1.0)
+
+
+def test_matcher_table_has_every_back_end() -> None:
+    table = matcher_table(channels=(16,), maps=4, rounds=1)
+    assert [row["back-end"] for row in table.rows] == [OFFICIAL, *backends()]
+    assert table.rows[0]["x official"] == 1.0
+
+
+def test_rolling_gallery_counts_exactly() -> None:
+    table = rolling_table(hours=0.05, per_second=2, kept_s=30.0, k=5)
+    assert [row["seconds with a wrong count"] for row in table.rows] == [0] * len(table.rows)
+    assert table.rows[-1]["live"] == 62
+
+
+def test_latency_tables_cover_the_sizes() -> None:
+    assert [row["gallery"] for row in latency_table(sizes=(50, 200), k=5, queries=3).rows] == [
+        50,
+        200,
+    ]
+    assert [row["vectors"] for row in shortlist_table(sizes=(100,), k=500, queries=2).rows] == [100]
+
+
+def test_summary_names_the_bottleneck_and_the_cameras() -> None:
+    steps = {"decode": (2.0, 25.0), "detect": (30.0, 5.0)}
+    table = summary(steps, cores=4, load=Load(people=3, gallery=1000), bytes_per_crop=1 << 20)
+    text = table.markdown()
+    assert "takes 200 ms of one core per second" in text
+    assert "about 20 such cameras, 60 people at a time" in text
+    assert "1,000 crops (1,000 MiB)" in text
+    assert "The bottleneck is: detect." in text
+
+
+def test_report_carries_machine_and_versions() -> None:
+    report = Report("x", [Table("t", [{"a": 1234.5, "b": None, "c": "d"}], ["note"])])
+    assert "| 1,234 | - | d |" in report.markdown()
+    machine = json.loads(report.json())["machine"]
+    assert machine["torch"]
+    assert machine["cores"] >= 1
+
+
+def test_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["bench", "matcher", "--channels", "16", "--maps", "3", "--rounds", "1", "--json"]
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["tables"][0]["rows"]
+
+
+def test_wrong_numbers_are_usage_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "matcher", "--maps", "0"]) == 2
+    assert "--maps" in capsys.readouterr().err
