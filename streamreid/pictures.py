@@ -85,7 +85,11 @@ def small_luma(frame: Frame, width: int) -> UInt8Array:
         width: Pixels per row of the result; the height follows.
     """
     height = max(2, round(frame.height * width / frame.width))
-    return np.asarray(cv2.resize(frame.y, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    luma = frame.y
+    if frame.width > 4 * width:
+        # Averaging all pixels of a large frame costs ten times this and hides no more noise.
+        luma = _resized(luma, 2 * width, 2 * height)
+    return np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def clip_box(box_xyxy: Float32Array, width: int, height: int) -> tuple[int, int, int, int] | None:

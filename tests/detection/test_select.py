@@ -95,6 +95,7 @@ def test_other_heads_and_files(cache: Path, bus: Frame, name: str) -> None:
     _assert_bus(people.boxes_xyxy, people.confidence)
 
 
+@pytest.mark.slow
 def test_measured_once_then_remembered(cache: Path) -> None:
     weights = str(shared_path("weights/yolo26n.pt"))
     lines: list[str] = []
