@@ -3,7 +3,6 @@
 import json
 import os
 import sqlite3
-from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +11,13 @@ from types import TracebackType
 from typing import Self
 
 from streamreid.clock import Clock
-from streamreid.errors import StoreError, StoreFullError, mask_credentials
-from streamreid.messages import KINDS, Disposition, Kind
+from streamreid.errors import StoreError, StoreFullError
+from streamreid.messages import Disposition, Kind
 from streamreid.store.connection import connect_writer, translated
-from streamreid.store.insert import Inserter, TrackOrigin
+from streamreid.store.insert import Inserter
+from streamreid.store.keys import Keys
 from streamreid.store.lock import StoreLock
+from streamreid.store.registry import CameraFacts, Registry
 from streamreid.store.rows import Batch, MessageId, OpenTrack, RunInfo
 from streamreid.types import CameraId, CropKey, TrackId, TrackKey
 
@@ -24,7 +25,6 @@ RECEIPTS_KEPT = 200_000
 """Receipts per stream; more than any worker may still send again (max_pending + window)."""
 
 _PRUNE_EVERY = 10_000
-_ENDED_TRACKS_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ class StoreWriter:
 
     Keys are reserved in memory before the commit, so that the matcher can embed and name crops
     first: `track_key` and `reserve_crop` cost no write, and a key that is never committed is lost.
+    What a worker says when it comes or goes (`register_*`, `set_produced`) never fails for lack of
+    room: it is written with the next commit that succeeds.
     """
 
     def __init__(
@@ -91,19 +93,11 @@ class StoreWriter:
         self._connection = connection
         self._lock = lock
         self._clock = clock
-        self._cameras: dict[CameraId, int] = {}
-        self._tracks: dict[tuple[CameraId, int, TrackId], TrackKey] = {}
-        self._origins: dict[TrackKey, TrackOrigin] = {}
-        self._ended: deque[TrackKey] = deque()
         self._since_prune = 0
         self._check_after_crash()
         with translated(path):
-            self._next_track = self._next_id("tracks")
-            self._next_crop = self._next_id("crops")
-            self._cameras.update(
-                (CameraId(name), row)
-                for row, name in connection.execute("SELECT id, name FROM cameras")
-            )
+            self._registry = Registry(connection, self.transaction)
+            self._keys = Keys(connection, self._registry.row)
         self._run_id = self._begin_run(run)
 
     @property
@@ -120,8 +114,6 @@ class StoreWriter:
     def run_id(self) -> int:
         """Row of this run in `runs`."""
         return self._run_id
-
-    # -- before the first message -------------------------------------------------------------
 
     def register_camera(
         self,
@@ -146,25 +138,8 @@ class StoreWriter:
         Returns:
             Its row id.
         """
-        statement = """
-            INSERT INTO cameras (name, url, width, height, time_source, clock_state)
-            VALUES (:name, :url, :width, :height, :time_source, :clock_state)
-            ON CONFLICT (name) DO UPDATE SET
-                url = excluded.url,
-                width = CASE WHEN excluded.width > 0 THEN excluded.width ELSE width END,
-                height = CASE WHEN excluded.height > 0 THEN excluded.height ELSE height END,
-                time_source = coalesce(excluded.time_source, time_source),
-                clock_state = coalesce(excluded.clock_state, clock_state)
-            RETURNING id
-        """
-        values = {
-            **{"name": camera_id, "url": mask_credentials(url), "width": width, "height": height},
-            **{"time_source": time_source, "clock_state": clock_state},
-        }
-        with self.transaction():
-            (row,) = self._connection.execute(statement, values).fetchone()
-        self._cameras[camera_id] = row
-        return int(row)
+        facts = CameraFacts(url, width, height, time_source, clock_state)
+        return self._registry.camera(camera_id, facts)
 
     def register_stream(self, camera_id: CameraId, incarnation: int) -> None:
         """Make the counters of a camera worker's three kinds of messages.
@@ -172,13 +147,7 @@ class StoreWriter:
         Raises:
             StoreError: If the camera is not registered.
         """
-        camera = self.camera_row(camera_id)
-        with self.transaction():
-            self._connection.executemany(
-                "INSERT INTO streams (camera_id, incarnation, kind) VALUES (?, ?, ?) "
-                "ON CONFLICT DO NOTHING",
-                [(camera, incarnation, kind) for kind in KINDS],
-            )
+        self._registry.stream(camera_id, incarnation)
 
     def camera_row(self, camera_id: CameraId) -> int:
         """Row id of a registered camera.
@@ -186,11 +155,7 @@ class StoreWriter:
         Raises:
             StoreError: If it is not registered.
         """
-        if camera_id not in self._cameras:
-            raise StoreError(f"camera {camera_id!r} is not registered in {self._path}")
-        return self._cameras[camera_id]
-
-    # -- keys and duplicates ------------------------------------------------------------------
+        return self._registry.row(camera_id)
 
     def track_key(
         self, camera_id: CameraId, incarnation: int, track_id: TrackId, started_at_s: float
@@ -203,24 +168,12 @@ class StoreWriter:
             track_id: Track inside that camera and incarnation.
             started_at_s: Capture time of its first detection, epoch seconds.
         """
-        name = (camera_id, incarnation, track_id)
-        key = self._tracks.get(name)
-        if key is None:
-            key = self._find_track(name)
-            if key is None:
-                key = TrackKey(self._next_track)
-                self._next_track += 1
-            self._tracks[name] = key
-            self._origins[key] = TrackOrigin(
-                self.camera_row(camera_id), incarnation, track_id, started_at_s
-            )
-        return key
+        with translated(self._path):
+            return self._keys.track((camera_id, incarnation, track_id), started_at_s)
 
     def reserve_crop(self) -> CropKey:
         """A new row id for a crop."""
-        key = CropKey(self._next_crop)
-        self._next_crop += 1
-        return key
+        return self._keys.crop()
 
     def receipt(self, message: MessageId) -> Disposition | None:
         """What was decided about a message before; None when it is new."""
@@ -237,8 +190,6 @@ class StoreWriter:
             ).fetchone()
         return None if row is None else row[0]
 
-    # -- writing ------------------------------------------------------------------------------
-
     def commit(self, batch: Batch) -> Committed:
         """Write a batch in one transaction; what this returns may be acknowledged.
 
@@ -251,16 +202,15 @@ class StoreWriter:
         """
         insert = Inserter(
             self._connection,
-            cameras=self._cameras,
-            origins=self._origins,
+            cameras=self._registry.cameras,
+            origins=self._keys.origins,
             stored_at_s=self._clock.now_s(),
         )
         with self.transaction():
+            self._registry.write_waiting()
             insert.write(batch)
-        self._ended.extend(end.track for end in batch.ends)
-        # Not at once: a crop of an ended track may still be on its way to the network.
-        while len(self._ended) > _ENDED_TRACKS_KEPT:
-            self._forget_track(self._ended.popleft())
+        self._registry.written()
+        self._keys.ended(end.track for end in batch.ends)
         self._since_prune += len(batch.crops) + len(batch.detections)
         if self._since_prune >= _PRUNE_EVERY:
             self._prune_receipts()
@@ -284,18 +234,7 @@ class StoreWriter:
             dropped: Drops that only the worker knows of, such as `queue_full`; these reasons are
                 overwritten, those counted here (`stale`, `rejected`, `disk_full`) are kept.
         """
-        with self.transaction():
-            self._connection.execute(
-                "UPDATE streams SET produced = ?, dropped = json_patch(dropped, ?) "
-                "WHERE camera_id = ? AND incarnation = ? AND kind = ?",
-                (
-                    produced,
-                    json.dumps(dict(dropped)),
-                    self.camera_row(camera_id),
-                    incarnation,
-                    kind,
-                ),
-            )
+        self._registry.produced(camera_id, incarnation, kind, produced, dropped)
 
     def audit(self, actor: str, action: str, detail: Mapping[str, str | int | None]) -> None:
         """Record who changed or looked up what through the control channel."""
@@ -389,8 +328,6 @@ class StoreWriter:
             # The first error is the one to tell.
             return
 
-    # -- inside -------------------------------------------------------------------------------
-
     def _check_after_crash(self) -> None:
         with translated(self._path):
             crashed = self._connection.execute(
@@ -423,30 +360,6 @@ class StoreWriter:
                 ),
             )
         return int(cursor.lastrowid or 0)
-
-    def _next_id(self, table: str) -> int:
-        # sqlite_sequence remembers ids of deleted rows, so an id is never used twice.
-        row = self._connection.execute(
-            "SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)
-        ).fetchone()
-        return 1 if row is None else int(row[0]) + 1
-
-    def _find_track(self, name: tuple[CameraId, int, TrackId]) -> TrackKey | None:
-        camera_id, incarnation, track_id = name
-        with translated(self._path):
-            row = self._connection.execute(
-                "SELECT id FROM tracks "
-                "WHERE camera_id = ? AND incarnation = ? AND camera_track_id = ?",
-                (self.camera_row(camera_id), incarnation, track_id),
-            ).fetchone()
-        return None if row is None else TrackKey(row[0])
-
-    def _forget_track(self, key: TrackKey) -> None:
-        origin = self._origins.pop(key, None)
-        if origin is None:
-            return
-        camera_id = next(name for name, row in self._cameras.items() if row == origin.camera)
-        self._tracks.pop((camera_id, origin.incarnation, TrackId(origin.camera_track_id)), None)
 
     def _prune_receipts(self) -> None:
         self._since_prune = 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streamreid.engine.events import IdentityUpdate, Outcome, TransitionUpdate
-from streamreid.errors import StoreError
+from streamreid.errors import StoreError, StoreFullError
 from streamreid.store import Batch, Drop, OutboxEvent, TrackEnd, stored_seqs
 from streamreid.types import CameraId, IdentityId, TrackId
 from tests.store.builders import (
@@ -207,6 +207,28 @@ def test_the_run_records_how_it_ended(path: Path) -> None:
         (50.0, 59.0, "stop", '{"threads": 1}'),
         (59.0, 59.0, "failed", '{"threads": 1}'),
     ]
+
+
+def test_what_workers_say_while_the_disk_is_full_is_written_later(path: Path) -> None:
+    late = CameraId("late")
+    with open_writer(path) as store:
+        (pages,) = store.connection.execute("PRAGMA page_count").fetchone()
+        store.connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StoreFullError):
+            store.commit(Batch(crops=(crop_row(store, 1, size=50_000),)))
+        # So large that there is surely no room for it.
+        store.register_camera(late, url="x" * 100_000)
+        store.register_camera(late, url="y" * 100_000)
+        store.register_stream(late, 3)
+        store.set_produced(late, 3, "crop", 5, {"queue_full": 2})
+        assert store.connection.execute("SELECT count(*) FROM cameras").fetchone() == (2,)
+        store.connection.execute("PRAGMA max_page_count = 100000")
+        store.commit(Batch(crops=(crop_row(store, 1, camera=HALL),)))
+        assert store.camera_row(late) == 3
+    assert rows(path, "SELECT id, substr(url, 1, 1) FROM cameras WHERE name = 'late'") == [(3, "y")]
+    assert rows(
+        path, "SELECT produced, dropped FROM streams WHERE incarnation = 3 AND kind = 'crop'"
+    ) == [(5, '{"queue_full":2}')]
 
 
 def test_times_and_boxes_keep_their_precision(path: Path) -> None:
