@@ -20,6 +20,10 @@ SPRITE_HEIGHT = 300
 _WIDTH = 260
 _ROWS = 350
 _FOOT_MARGIN = 18
+
+GROUND_ROW = _ROWS - _FOOT_MARGIN
+"""Row of a sprite on which the person stands."""
+
 _HIP, _SHOULDER, _NECK = 0.52, 0.815, 0.85
 _THIGH, _SHIN = 0.245, 0.235
 _UPPER_ARM, _FOREARM = 0.165, 0.15
@@ -344,4 +348,4 @@ def _cut_out(canvas: Canvas) -> Sprite:
     rows = np.flatnonzero((alpha > 127).any(axis=1))
     columns = np.flatnonzero((alpha > 127).any(axis=0))
     box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-    return Sprite(rgb, alpha, _ROWS - _FOOT_MARGIN, box)
+    return Sprite(rgb, alpha, GROUND_ROW, box)

@@ -6,6 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 from av.video.stream import VideoStream
 
 from streamreid.errors import StoreError
@@ -124,16 +126,24 @@ def write_video(pictures: Iterable[UInt8Array], path: Path, *, fps: int) -> int:
     """
     frames = 0
     stream: VideoStream | None = None
-    with av.open(str(path), "w") as container:
+    # Without bitexact the file carries the moment of writing.
+    with av.open(str(path), "w", container_options={"fflags": "+bitexact"}) as container:
         for picture in pictures:
             if stream is None:
                 stream = container.add_stream("libx264", rate=fps)
                 stream.height, stream.width = picture.shape[:2]
                 stream.pix_fmt = "yuv420p"
-                # One thread, so that equal pictures give equal bytes.
+                # Equal pictures must give equal bytes: that takes one thread, and no macroblock
+                # tree, whose assembly code was seen to give other bits from run to run.
                 stream.thread_count = 1
-                stream.options = {"preset": "veryfast", "crf": "24", "g": str(2 * fps)}
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                stream.options = {
+                    "preset": "veryfast",
+                    "crf": "27",
+                    "g": str(2 * fps),
+                    "x264-params": "mbtree=0",
+                }
+            planes = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
+            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pts, frame.time_base = frames, Fraction(1, fps)
             container.mux(stream.encode(frame))
             frames += 1

@@ -68,4 +68,6 @@ def _picture(crop: CropPicture) -> UInt8Array:
     if crop.jpeg is None:
         raise ValueError(f"crop {crop.key} has no picture")
     decoded = cv2.imdecode(np.frombuffer(crop.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise ValueError(f"the picture of crop {crop.key} is no JPEG")
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
