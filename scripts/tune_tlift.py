@@ -12,7 +12,6 @@ Example: scripts/tune_tlift.py --market Market-1501 --list train.txt --clock clo
 
 import argparse
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 
 from streamreid.evaluation.datasets import Dataset, ImageRecord, load
@@ -22,7 +21,7 @@ from streamreid.evaluation.embedding import (
     embed_records,
     fit_probability,
 )
-from streamreid.evaluation.stages import LiftSettings, Scores, evaluate_stages
+from streamreid.evaluation.stages import LiftSettings, Scores, Stage, evaluate_stages
 from streamreid.types import Float32Array
 
 WINDOWS_S = ((100.0, 200.0), (200.0, 200.0), (200.0, 400.0), (300.0, 400.0))
@@ -64,37 +63,45 @@ def main() -> None:
     embed = OnnxEmbedding(args.onnx)
     found = cosines(embed_records(queries, embed), embed_records(gallery, embed))
     probability = fit_probability(found.across, queries, gallery)
-    print(f"{len(queries)} queries, {len(gallery)} gallery images, clock {data.clock}")
+    stages = evaluate_stages(found, queries, gallery, probability=probability, rerank=True)
+    closeness = 1.0 - stages["rerank"].distance
+    print(f"{len(queries)} queries, {len(gallery)} gallery images, clock: {data.clock}")
+    for name, stage in stages.items():
+        print(f"{name}: Rank-1 mAP {figures(stage)}")
     print("tau_s sigma_s pivots alpha | TLift Rank-1 mAP | RR+TLift Rank-1 mAP")
     for (tau_s, sigma_s), pivots, alpha in itertools.product(WINDOWS_S, PIVOTS, ALPHAS):
         settings = LiftSettings(tau_s, sigma_s, pivots, alpha)
+        cells = [
+            lifted(values, queries, gallery, settings)
+            for values in (probability(found.across), closeness)
+        ]
         print(
-            f"{tau_s:5.0f} {sigma_s:7.0f} {pivots:6d} {alpha:5.1f} | "
-            + " | ".join(figures(found, probability, queries, gallery, settings)),
+            f"{tau_s:5.0f} {sigma_s:7.0f} {pivots:6d} {alpha:5.1f} | " + " | ".join(cells),
             flush=True,
         )
 
 
-def figures(
-    scores: Scores,
-    probability: Callable[[Float32Array], Float32Array],
+def lifted(
+    values: Float32Array,
     queries: list[ImageRecord],
     gallery: list[ImageRecord],
     settings: LiftSettings,
-) -> list[str]:
-    """Rank-1 and mAP of both lifted stages, per cent."""
+) -> str:
+    """Rank-1 and mAP after lifting values in [0, 1]."""
     stages = evaluate_stages(
-        scores,
+        Scores(values),
         queries,
         gallery,
-        probability=probability,
-        rerank=True,
+        probability=lambda score: score,
         lift=True,
         plain_lift=settings,
-        reranked_lift=settings,
     )
-    rankings = [stages["tlift"].ranking, stages["rerank_tlift"].ranking]
-    return [f"{100 * r.rank(1):.1f} {100 * r.mean_ap:.1f}" for r in rankings]
+    return figures(stages["tlift"])
+
+
+def figures(stage: Stage) -> str:
+    """Rank-1 and mAP of a stage, per cent."""
+    return f"{100 * stage.ranking.rank(1):.1f} {100 * stage.ranking.mean_ap:.1f}"
 
 
 if __name__ == "__main__":
