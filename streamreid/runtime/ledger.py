@@ -23,6 +23,7 @@ from streamreid.runtime.counters import (
     read_row,
 )
 from streamreid.runtime.logs import Emit
+from streamreid.runtime.status import add_rows
 
 
 class Ledger:
@@ -32,14 +33,24 @@ class Ledger:
         run_dir: Private folder of the run.
         emit: Where problems are logged.
         stored: Looks up in the store what was acknowledged; None leaves that check out.
+        keep_ended: So many ended processes of each worker keep a file; older ones are added up.
     """
 
-    def __init__(self, run_dir: Path, emit: Emit, stored: StoredLookup | None = None) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        emit: Emit,
+        stored: StoredLookup | None = None,
+        *,
+        keep_ended: int = 16,
+    ) -> None:
         self._run_dir = run_dir
         self._emit = emit
         self._stored = stored
         self.imbalances: list[Imbalance] = []
+        self._keep_ended = keep_ended
         self._ended: dict[Path, CounterRow] = {}
+        self._added_up: dict[tuple[Role, str], CounterRow] = {}
         self._verified: dict[tuple[int, Kind], int] = {}
 
     def begin(self) -> None:
@@ -52,6 +63,7 @@ class Ledger:
             folder.rename(earlier)
         self.imbalances.clear()
         self._ended.clear()
+        self._added_up.clear()
 
     def rows(self, *, acknowledged: bool = False) -> list[CounterRow]:
         """Counters of all processes; those of ended ones are read once and remembered.
@@ -59,7 +71,7 @@ class Ledger:
         Args:
             acknowledged: Read the acknowledged sequence numbers of running processes too.
         """
-        rows = []
+        rows = list(self._added_up.values())
         for path in counter_paths(self._run_dir):
             row = self._ended.get(path) or read_row(path, acknowledged=acknowledged)
             if row is None:
@@ -76,6 +88,18 @@ class Ledger:
                 for problem in self._unstored([row]):
                     self._report(problem)
                 self._close(row)
+
+    def tidy(self) -> None:
+        """Add up the oldest ended processes of workers that have many, and remove their files."""
+        files: dict[tuple[Role, str], list[tuple[int, Path]]] = {}
+        for path, row in self._ended.items():
+            files.setdefault((row.role, row.name), []).append((row.incarnation, path))
+        for worker, ended in files.items():
+            for _, path in sorted(ended)[: -self._keep_ended]:
+                row = self._ended.pop(path)
+                before = self._added_up.get(worker)
+                self._added_up[worker] = row if before is None else add_rows(before, row)
+                path.unlink(missing_ok=True)
 
     def check(self) -> Sequence[Imbalance]:
         """Check everything now; returns what is wrong, and remembers and logs what is new."""

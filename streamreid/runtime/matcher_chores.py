@@ -8,10 +8,12 @@ from streamreid.control import ControlServer
 from streamreid.engine.events import IdentityUpdate
 from streamreid.gallery.scorer import Scorer
 from streamreid.runtime.counter_table import CounterName, GaugeName
+from streamreid.runtime.stream_books import StreamBooks
 from streamreid.store.housekeeping import Disk, Housekeeper
 from streamreid.types import CropKey, IdentityId
 
 _EVERY_S = 1.0
+_BOOKS_EVERY_S = 5.0
 
 
 class ChoreCounters(Protocol):
@@ -29,6 +31,7 @@ class Chores:
 
     Args:
         housekeeper: Retention and disk space.
+        books: Writes the workers' counters into the store.
         control: Where operators ask; None without one.
         scorer: The gallery; crops that retention takes leave it too.
         counters: Where progress is written.
@@ -39,17 +42,20 @@ class Chores:
         self,
         *,
         housekeeper: Housekeeper,
+        books: StreamBooks,
         control: ControlServer | None,
         scorer: Scorer,
         counters: ChoreCounters,
         clock: Clock,
     ) -> None:
         self._housekeeper = housekeeper
+        self._books = books
         self._control = control
         self._scorer = scorer
         self._counters = counters
         self._clock = clock
         self._done_s = float("-inf")
+        self._booked_s = float("-inf")
         self._identities: set[IdentityId] = set()
         self.disk: Disk = "ok"
 
@@ -76,6 +82,9 @@ class Chores:
         self._counters.set("wal_bytes", house.wal_bytes)
         self._counters.set("disk_free_bytes", house.free_bytes)
         self._counters.set("gallery_crops", len(self._scorer))
+        if now_s - self._booked_s >= _BOOKS_EVERY_S:
+            self._booked_s = now_s
+            self._books.record()
         return True
 
     def forget(self, crops: Sequence[CropKey]) -> None:
@@ -95,6 +104,7 @@ class Chores:
 
     def close(self) -> None:
         """Give back what only a running matcher needs."""
+        self._books.record()
         self._housekeeper.close()
         if self._control is not None:
             self._control.close()

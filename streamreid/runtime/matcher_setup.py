@@ -22,6 +22,7 @@ from streamreid.gallery.scorer import GalleryEntry
 from streamreid.reid.extract import feature_backends
 from streamreid.runtime.counters import ProcessCounters
 from streamreid.runtime.matcher_chores import Chores
+from streamreid.runtime.stream_books import StreamBooks
 from streamreid.store.housekeeping import Housekeeper, HousekeepingRules
 from streamreid.store.restore import gallery_rows, last_event_s, restore
 from streamreid.store.rows import RunInfo
@@ -139,6 +140,7 @@ def build_chores(
                 min_free_bytes=config.store.min_free_bytes,
             ),
         ),
+        books=StreamBooks(config.resolved_run_dir, writer),
         control=None,
         scorer=scorer,
         counters=counters,

@@ -97,6 +97,7 @@ class MetricsServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 64
     block_on_close = False
 
     def __init__(self, port: int, publisher: Publisher) -> None:

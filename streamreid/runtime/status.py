@@ -1,7 +1,7 @@
 """What is going on in a run, as plain data: for `status`, the live table, metrics and health."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from streamreid.messages import KINDS, Kind
@@ -110,6 +110,16 @@ def add_counts(counts: Iterable[Counts]) -> Counts:
         for reason, count in one.dropped.items():
             dropped[reason] += count
     return Counts(produced, stored, dropped, outbox, in_flight)
+
+
+def add_rows(older: CounterRow, newer: CounterRow) -> CounterRow:
+    """Two ended processes of one worker as one: counters added, gauges and names of the newer."""
+    values = {
+        name: value if _is_gauge(name) else older.values[name] + value
+        for name, value in newer.values.items()
+    }
+    books = {kind: add_counts((older.books[kind], newer.books[kind])) for kind in newer.books}
+    return replace(newer, values=values, books=books, acknowledged={})
 
 
 def latency_quantiles(rows: Iterable[CounterRow]) -> Mapping[str, float | None]:

@@ -185,6 +185,7 @@ class Supervisor:
         if now_s >= self._next_check_s:
             self._next_check_s = now_s + self._rules.check_s
             self._ledger.check()
+            self._ledger.tidy()
 
     def _patience_s(self) -> float:
         """Seconds until something is due."""

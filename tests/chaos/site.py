@@ -100,7 +100,7 @@ class Site:
         return Supervisor(
             self.specs(),
             run_dir=self.run_dir,
-            ledger=Ledger(self.run_dir, self.log.append),
+            ledger=Ledger(self.run_dir, self.log.append, keep_ended=1_000_000),
             clock=SystemClock(),
             emit=self.log.append,
             on_tick=on_tick,

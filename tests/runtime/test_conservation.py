@@ -19,6 +19,7 @@ from streamreid.runtime.counters import (
 )
 from streamreid.runtime.ledger import Ledger
 from streamreid.runtime.logs import Record
+from streamreid.runtime.status import RunStatus
 from tests.fakes import ManualClock
 
 
@@ -217,6 +218,25 @@ def test_a_store_that_cannot_be_asked_is_no_imbalance(tmp_path: Path) -> None:
     assert ledger.check() == []
     assert [record["reason"] for record in log] == ["locked"]
     counters.close()
+
+
+def test_old_workers_are_added_up_and_nothing_of_them_is_forgotten(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, lambda _: None, keep_ended=2)
+    for incarnation in range(1, 7):
+        with open_books(tmp_path, incarnation) as counters:
+            counters.add("frames_decoded", incarnation)
+            counters.set("people_now", incarnation)
+            work(counters.book("crop"), produced=3, sent=2, stored=2, dropped=1)
+        ledger.rows()
+        ledger.tidy()
+    rows = ledger.rows()
+    assert [row.incarnation for row in rows] == [4, 5, 6]
+    assert len(read_counters(tmp_path)) == 2
+    status = RunStatus([], rows, (), stopping=False)
+    assert status.counter("camera", "door", "frames_decoded") == 21
+    counts = status.books("door")["crop"]
+    assert (counts.produced, counts.stored, counts.dropped["queue_full"]) == (18, 12, 6)
+    assert conservation(rows) == []
 
 
 def test_a_problem_is_reported_once(tmp_path: Path) -> None:
