@@ -29,24 +29,27 @@ def logit(probability: float) -> float:
 class DecisionModel:
     """Log odds of a pair from appearance and time (architecture 7.2).
 
-    `constant + appearance * logit p + cooccurrence * log((w + alpha) / (w0 + alpha)) + transition *
-    log ratio`; a term without evidence adds nothing.
+    `constant + appearance * logit p + neighbours * sqrt(J) + cooccurrence * log((w + alpha) / (w0 +
+    alpha)) + transition * log ratio`; a time term without evidence adds nothing.
 
     Attributes:
         constant: b0.
         appearance: b1.
         cooccurrence: b2, 0 or more.
         transition: b3, 0 or more.
+        neighbours: Factor of the square root of the neighbourhood similarity, 0 or more.
     """
 
     constant: float = 0.0
     appearance: float = 1.0
     cooccurrence: float = 0.0
     transition: float = 0.0
+    neighbours: float = 0.0
 
     def log_odds(
         self,
         appearance_logit: float,
+        neighbour_similarity: float,
         cooccurrence_log_ratio: float | None,
         transition_log_ratio: float | None,
     ) -> float:
@@ -54,16 +57,59 @@ class DecisionModel:
 
         Args:
             appearance_logit: Logit of the calibrated appearance probability.
+            neighbour_similarity: Jaccard similarity of both neighbourhoods, in [0, 1].
             cooccurrence_log_ratio: `log((w + alpha) / (w0 + alpha))`, None without evidence.
             transition_log_ratio: Log likelihood ratio of the time between the tracks, None without
                 evidence.
         """
         total = self.constant + self.appearance * appearance_logit
+        total += self.neighbours * math.sqrt(neighbour_similarity)
         if cooccurrence_log_ratio is not None:
             total += self.cooccurrence * cooccurrence_log_ratio
         if transition_log_ratio is not None:
             total += self.transition * transition_log_ratio
         return total
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionModels:
+    """One model per set of time terms that have evidence for a pair.
+
+    Attributes:
+        appearance: Without any.
+        cooccurrence: With live TLift only.
+        transitions: With transition times only.
+        full: With both.
+    """
+
+    appearance: DecisionModel = DecisionModel()
+    cooccurrence: DecisionModel = DecisionModel(cooccurrence=0.5)
+    transitions: DecisionModel = DecisionModel(transition=0.5)
+    full: DecisionModel = DecisionModel(cooccurrence=0.5, transition=0.5)
+
+    def log_odds(
+        self,
+        appearance_logit: float,
+        neighbour_similarity: float,
+        cooccurrence_log_ratio: float | None,
+        transition_log_ratio: float | None,
+    ) -> float:
+        """Log odds that two tracks are one person; arguments as in `DecisionModel`."""
+        if cooccurrence_log_ratio is None:
+            model = self.appearance if transition_log_ratio is None else self.transitions
+        else:
+            model = self.cooccurrence if transition_log_ratio is None else self.full
+        return model.log_odds(
+            appearance_logit, neighbour_similarity, cooccurrence_log_ratio, transition_log_ratio
+        )
+
+    @property
+    def uses_neighbours(self) -> bool:
+        """Whether any model looks at neighbourhoods."""
+        return any(
+            model.neighbours
+            for model in (self.appearance, self.cooccurrence, self.transitions, self.full)
+        )
 
 
 def fit_logistic(

@@ -45,13 +45,14 @@ def conflicts(first: Span, second: Span, disjoint: Iterable[CameraPair] = ()) ->
     Args:
         first: One track.
         second: Another track.
-        disjoint: Camera pairs, ordered by `pair_of`, that cannot see one person at once.
+        disjoint: Camera pairs that cannot see one person at once.
     """
     if first.track == second.track or not overlap(first, second):
         return False
     if first.camera_id == second.camera_id:
         return True
-    return pair_of(first.camera_id, second.camera_id) in set(disjoint)
+    pair = pair_of(first.camera_id, second.camera_id)
+    return any(pair_of(*cameras) == pair for cameras in disjoint)
 
 
 def conflict_matrix(spans: list[Span], disjoint: frozenset[CameraPair]) -> BoolArray:
@@ -59,7 +60,7 @@ def conflict_matrix(spans: list[Span], disjoint: frozenset[CameraPair]) -> BoolA
 
     Args:
         spans: The tracks.
-        disjoint: Camera pairs, ordered by `pair_of`, that cannot see one person at once.
+        disjoint: Camera pairs that cannot see one person at once.
     """
     start = np.array([span.started_at_s for span in spans])
     end = np.array([span.ended_at_s for span in spans])
@@ -84,7 +85,7 @@ def violations(
 
     Args:
         spans: Identity and span of every track.
-        disjoint: Camera pairs, ordered by `pair_of`, that cannot see one person at once.
+        disjoint: Camera pairs that cannot see one person at once.
     """
     groups: dict[IdentityId, list[Span]] = {}
     for identity_id, span in spans:

@@ -1,6 +1,7 @@
 """The whole live decision as one object: events in, ledger rows out, no input or output."""
 
 import math
+from collections.abc import Callable
 
 from streamreid.association.ledger import Ledger
 from streamreid.engine.commands import Corrections
@@ -15,7 +16,7 @@ from streamreid.engine.events import (
 )
 from streamreid.engine.inbox import Inbox, TrackEvent, event_time_s
 from streamreid.engine.pairs import PairScores
-from streamreid.engine.resolve import Resolver
+from streamreid.engine.resolve import PairEvidence, Resolver
 from streamreid.engine.settings import EngineSettings
 from streamreid.engine.tracks import Entry, Track
 from streamreid.gallery.scorer import Scorer
@@ -31,13 +32,21 @@ class Engine:
     assigned together.
     """
 
-    def __init__(self, scorer: Scorer, *, settings: EngineSettings) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        *,
+        settings: EngineSettings,
+        witness: Callable[[PairEvidence], None] | None = None,
+    ) -> None:
         self._settings = settings
         self._inbox = Inbox()
         self._tracks: dict[TrackKey, Track] = {}
         self._pairs = PairScores(scorer, settings)
         self._ledger = Ledger()
-        self._resolver = Resolver(scorer, self._tracks, self._pairs, self._ledger, settings)
+        self._resolver = Resolver(
+            scorer, self._tracks, self._pairs, self._ledger, settings, witness
+        )
         self._corrections = Corrections(self._ledger, self._tracks, settings.disjoint)
         self._watermark_s = -math.inf
         self._step = -(2**62)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from streamreid.association.calibration import sigmoid
+from streamreid.association.neighbours import NeighbourGraph
 from streamreid.engine.settings import EngineSettings
 from streamreid.engine.timing import TimeTerms
 from streamreid.engine.tracks import Track
@@ -17,6 +18,7 @@ class PairScores:
     def __init__(self, scorer: Scorer, settings: EngineSettings) -> None:
         self._scorer = scorer
         self._settings = settings
+        self.graph = NeighbourGraph(settings.neighbours)
         self._logits: dict[TrackKey, dict[TrackKey, float]] = {}
         self._evidence: dict[TrackKey, dict[TrackKey, tuple[float, TimeTerms]]] = {}
 
@@ -52,6 +54,7 @@ class PairScores:
             if math.isnan(value):
                 continue
             logit = settings.calibration_slope * value + settings.calibration_offset
+            self.graph.add(track.key, rival.key, logit)
             for one, other in ((track, rival), (rival, track)):
                 self._logits.setdefault(one.key, {})[other.key] = logit
                 if logit > one.best_logit or one.best_match == other.key:
@@ -78,6 +81,7 @@ class PairScores:
 
     def forget(self, track: TrackKey) -> None:
         """Forget every pair of a track."""
+        self.graph.forget(track)
         for other in tuple(self._logits.get(track, {})):
             self.drop_pair(track, other)
 

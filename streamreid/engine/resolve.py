@@ -1,6 +1,7 @@
 """One point of the decision grid: score what is new, group what waits, write what changed."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -14,7 +15,7 @@ from streamreid.engine.events import TransitionUpdate
 from streamreid.engine.labels import choose_labels
 from streamreid.engine.pairs import PairScores
 from streamreid.engine.settings import EngineSettings
-from streamreid.engine.timing import NO_TERMS, TimeEvidence
+from streamreid.engine.timing import NO_TERMS, TimeEvidence, TimeTerms
 from streamreid.engine.tracks import Track
 from streamreid.gallery.scorer import Scorer
 from streamreid.types import Float64Array, IdentityId, Int64Array, TrackKey
@@ -39,6 +40,25 @@ class Grouping:
     columns: Int64Array
 
 
+@dataclass(frozen=True, slots=True)
+class PairEvidence:
+    """Everything known about a pair when one of its tracks became final; what fits are made of.
+
+    Attributes:
+        track: The track that became final.
+        other: The track it was compared with.
+        logit: Calibrated appearance logit.
+        shared: Neighbourhood similarity, in [0, 1].
+        terms: What time says, whether trusted or not.
+    """
+
+    track: TrackKey
+    other: TrackKey
+    logit: float
+    shared: float
+    terms: TimeTerms
+
+
 class Resolver:
     """Turns the tracks and their pair scores into ledger rows, one grid point after the other."""
 
@@ -49,12 +69,14 @@ class Resolver:
         pairs: PairScores,
         ledger: Ledger,
         settings: EngineSettings,
+        witness: Callable[[PairEvidence], None] | None = None,
     ) -> None:
         self._scorer = scorer
         self._tracks = tracks
         self._pairs = pairs
         self.ledger = ledger
         self._settings = settings
+        self._witness = witness
         self._waiting: dict[TrackKey, Track] = {}
         self.time = TimeEvidence(settings.time)
         self.forgotten_before_s = -math.inf
@@ -114,7 +136,11 @@ class Resolver:
         """
         waiting = [track for track in self.waiting() if track.started_at_s < at_s]
         self._list_again()
-        for track in waiting:
+        changed = [track for track in waiting if self._is_stale(track, at_s)]
+        for track in changed:
+            if track.needs_scoring(self._settings.crops_per_track):
+                self.score(track)
+        for track in changed:
             self._refresh(track, at_s)
         scored = [track for track in waiting if track.scored_count]
         if scored:
@@ -143,24 +169,29 @@ class Resolver:
             if self._tracks[other].final:
                 self._pairs.drop_pair(track.key, other)
 
-    def _refresh(self, track: Track, at_s: float) -> None:
-        """Bring the evidence about a waiting track up to date where it is worth it."""
-        settled = self.due_s(track) < at_s
+    def _is_stale(self, track: Track, at_s: float) -> bool:
+        """Whether the evidence about a waiting track is worth bringing up to date."""
         if track.needs_scoring(self._settings.crops_per_track):
-            self.score(track)
-        elif not settled and (track.listed or not track.ended):
-            return
+            return True
+        return self.due_s(track) < at_s or (track.ended and not track.listed)
+
+    def _refresh(self, track: Track, at_s: float) -> None:
+        """Bring the evidence about a waiting track up to date."""
         if track.ended:
             self.time.listen(track, self._chances(track), self._tracks)
             track.listed = True
         others = [self._tracks[key] for key in self._pairs.neighbours(track.key)]
+        settled = self.due_s(track) < at_s
+        model = self._settings.decision
         for other, terms in zip(others, self.time.terms(track, others, at_s=at_s), strict=True):
+            logit = self._pairs.neighbours(track.key)[other.key]
+            shared = 0.0
+            if model.uses_neighbours or self._witness is not None:
+                shared = self._pairs.graph.similarity(track.key, other.key)
+            if settled and self._witness is not None:
+                self._witness(PairEvidence(track.key, other.key, logit, shared, terms))
             trusted = self.time.trusted(terms, track.camera_id, other.camera_id)
-            odds = self._settings.decision.log_odds(
-                self._pairs.neighbours(track.key)[other.key],
-                trusted.cooccurrence,
-                trusted.transition,
-            )
+            odds = model.log_odds(logit, shared, trusted.cooccurrence, trusted.transition)
             self._pairs.set_terms(track.key, other.key, trusted, odds)
 
     def score(self, track: Track) -> None:

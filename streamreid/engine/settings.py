@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 
 from streamreid.association.assignment import Linkage
-from streamreid.association.calibration import DecisionModel
+from streamreid.association.calibration import DecisionModels
 from streamreid.association.constraints import CameraPair
+from streamreid.association.neighbours import NeighbourSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,10 @@ class EngineSettings:
     Attributes:
         calibration_slope: a of the pair probability sigmoid(a * score + b); comes with the weights.
         calibration_offset: b of it.
-        decision: Coefficients of the pair's log odds; come with the weights.
+        decision: Models of the pair's log odds; come with the weights.
         link_slope: Slope of the map from linkage value to the log odds of a link.
         link_offset: Its offset.
+        neighbours: How neighbourhoods for re-ranking are formed.
         linkage: How a track is compared with an identity.
         false_merge_rate: Share of final links that may join two people.
         thresholds: Measured pairs (false-merge rate, link probability); come with the weights.
@@ -68,9 +70,10 @@ class EngineSettings:
 
     calibration_slope: float = 1.0
     calibration_offset: float = 0.0
-    decision: DecisionModel = field(default_factory=DecisionModel)
+    decision: DecisionModels = field(default_factory=DecisionModels)
     link_slope: float = 1.0
     link_offset: float = 0.0
+    neighbours: NeighbourSettings = field(default_factory=NeighbourSettings)
     linkage: Linkage = field(default_factory=Linkage)
     false_merge_rate: float = 0.02
     thresholds: tuple[tuple[float, float], ...] = ()

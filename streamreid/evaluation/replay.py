@@ -11,6 +11,7 @@ from streamreid.association.ledger import Decision, replay
 from streamreid.engine.engine import Engine
 from streamreid.engine.events import CropAdded, TrackClosed, TrackSeen
 from streamreid.engine.inbox import event_time_s
+from streamreid.engine.resolve import PairEvidence
 from streamreid.engine.settings import EngineSettings
 from streamreid.evaluation.clustering import (
     ClusterFigures,
@@ -101,6 +102,7 @@ def run_stream(
     *,
     all_camera_pairs: frozenset[CameraPair] = frozenset(),
     progress: Callable[[int], None] | None = None,
+    witness: Callable[[PairEvidence], None] | None = None,
 ) -> Replay:
     """Replay tracklets in order of time through the engine.
 
@@ -111,8 +113,9 @@ def run_stream(
         settings: What the engine decides by.
         all_camera_pairs: Pairs for which being in both at once is counted.
         progress: Called with the number of tracklets that have ended.
+        witness: Told everything about every pair whose track becomes final.
     """
-    engine = Engine(scorer, settings=settings)
+    engine = Engine(scorer, settings=settings, witness=witness)
     rows: list[Decision] = []
     ended = 0
     for arrival, image in _arrivals(tracklets, settings.crops_per_track):

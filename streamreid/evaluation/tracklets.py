@@ -1,4 +1,4 @@
-"""Groups the images of a data set with times into tracklets: one person, one camera, no long gap."""
+"""Groups the images of a data set with times into tracklets: one person, one camera, no gap."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -47,9 +47,7 @@ class Tracklet:
         return replace(self, times_s=tuple(time_s + by_s for time_s in self.times_s))
 
 
-def tracklets_of(
-    records: Iterable[ImageRecord], *, max_gap_s: float = MAX_GAP_S
-) -> list[Tracklet]:
+def tracklets_of(records: Iterable[ImageRecord], *, max_gap_s: float = MAX_GAP_S) -> list[Tracklet]:
     """Group images into tracklets.
 
     Args:
@@ -93,9 +91,7 @@ def numbered(tracklets: Iterable[Tracklet]) -> list[Tracklet]:
     ordered = sorted(
         tracklets, key=lambda item: (item.started_at_s, item.camera_id, item.images[0].name)
     )
-    return [
-        replace(tracklet, track=TrackKey(number)) for number, tracklet in enumerate(ordered, 1)
-    ]
+    return [replace(tracklet, track=TrackKey(number)) for number, tracklet in enumerate(ordered, 1)]
 
 
 def shuffled_in_camera(tracklets: Sequence[Tracklet], seed: int) -> list[Tracklet]:

@@ -1,0 +1,126 @@
+"""Who looks like the same others: k-reciprocal re-ranking on short lists that grow with the stream.
+
+The idea of Zhong et al., "Re-ranking person re-identification with k-reciprocal encoding", CVPR
+2017, bounded as qaconv_tlift.md 11.7 asks: every track keeps its nearest neighbours only, updated
+by every new score on both sides, and similarity is computed for compared pairs only.
+"""
+
+import heapq
+import math
+from dataclasses import dataclass
+
+from streamreid.types import TrackKey
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourSettings:
+    """How neighbourhoods are formed.
+
+    Attributes:
+        count: Neighbours of a track (k1).
+        expand: Nearest neighbours whose own neighbourhoods are mixed in (k2).
+        mix: Share of those, in [0, 1].
+        sharpness: How fast a neighbour's weight falls with its appearance logit.
+    """
+
+    count: int = 15
+    expand: int = 4
+    mix: float = 0.5
+    sharpness: float = 0.4
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.expand < 0 or not 0 <= self.mix <= 1 or self.sharpness <= 0:
+            raise ValueError(
+                "count must be at least 1, expand at least 0, mix in [0, 1] and sharpness above "
+                f"0; got {self.count}, {self.expand}, {self.mix}, {self.sharpness}"
+            )
+
+
+class NeighbourGraph:
+    """The nearest neighbours of every track by appearance, and what two have in common."""
+
+    def __init__(self, settings: NeighbourSettings) -> None:
+        self._settings = settings
+        self._lists: dict[TrackKey, dict[TrackKey, float]] = {}
+        self._nearest: dict[TrackKey, dict[TrackKey, float]] = {}
+        self._own: dict[TrackKey, dict[TrackKey, float]] = {}
+        self._expanded: dict[TrackKey, dict[TrackKey, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._lists)
+
+    def add(self, first: TrackKey, second: TrackKey, logit: float) -> None:
+        """Enter or replace the appearance logit of a pair."""
+        for one, other in ((first, second), (second, first)):
+            row = self._lists.setdefault(one, {})
+            row[other] = logit
+            if len(row) > 2 * self._settings.count:
+                self._lists[one] = self._top(row)
+        self._nearest.clear()
+        self._own.clear()
+        self._expanded.clear()
+
+    def forget(self, track: TrackKey) -> None:
+        """Drop a track; those that had it as a neighbour lose a mutual one."""
+        self._lists.pop(track, None)
+        self._nearest.clear()
+        self._own.clear()
+        self._expanded.clear()
+
+    def similarity(self, first: TrackKey, second: TrackKey) -> float:
+        """Share of their neighbourhoods that two tracks have in common (Jaccard), in [0, 1]."""
+        one, other = self._neighbourhood(first), self._neighbourhood(second)
+        if len(other) < len(one):
+            one, other = other, one
+        common = sum(min(weight, other[key]) for key, weight in one.items() if key in other)
+        return common / (2.0 - common)
+
+    def _neighbourhood(self, track: TrackKey) -> dict[TrackKey, float]:
+        """Own mutual neighbours, mixed with those of the nearest; weights sum to 1."""
+        found = self._expanded.get(track)
+        if found is None:
+            found = self._mixed(track)
+            self._expanded[track] = found
+        return found
+
+    def _mixed(self, track: TrackKey) -> dict[TrackKey, float]:
+        settings = self._settings
+        own = self._mutual(track)
+        near = [key for key in self._near(track) if key in self._lists][: settings.expand]
+        if not near or settings.mix == 0:
+            return own
+        result = {key: (1 - settings.mix) * weight for key, weight in own.items()}
+        for key in near:
+            for other, weight in self._mutual(key).items():
+                result[other] = result.get(other, 0.0) + settings.mix * weight / len(near)
+        return result
+
+    def _mutual(self, track: TrackKey) -> dict[TrackKey, float]:
+        """Neighbours that have the track among theirs, and the track itself; weights sum to 1."""
+        found = self._own.get(track)
+        if found is not None:
+            return found
+        near = self._near(track)
+        best = max(near.values(), default=0.0)
+        weights = {track: 1.0}
+        for key, logit in near.items():
+            if track in self._near(key):
+                weights[key] = math.exp(self._settings.sharpness * (logit - best))
+        total = sum(weights.values())
+        found = {key: weight / total for key, weight in weights.items()}
+        self._own[track] = found
+        return found
+
+    def _near(self, track: TrackKey) -> dict[TrackKey, float]:
+        """The nearest neighbours, nearest first."""
+        found = self._nearest.get(track)
+        if found is None:
+            found = self._top(self._lists.get(track, {}))
+            self._nearest[track] = found
+        return found
+
+    def _top(self, row: dict[TrackKey, float]) -> dict[TrackKey, float]:
+        best = heapq.nsmallest(
+            self._settings.count, row.items(), key=lambda item: (-item[1], item[0])
+        )
+        return dict(best)

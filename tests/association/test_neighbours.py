@@ -1,0 +1,74 @@
+"""Neighbourhood similarity: its range, its symmetry, and what it is for."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamreid.association.neighbours import NeighbourGraph, NeighbourSettings
+from streamreid.types import TrackKey
+
+
+def graph_of(logits: np.ndarray, **wishes: float) -> NeighbourGraph:
+    graph = NeighbourGraph(NeighbourSettings(**wishes))  # type: ignore[arg-type]
+    for first in range(len(logits)):
+        for second in range(first):
+            graph.add(TrackKey(first), TrackKey(second), float(logits[first, second]))
+    return graph
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(3, 20))
+def test_is_symmetric_and_a_share(seed: int, count: int) -> None:
+    logits = np.random.default_rng(seed).normal(-3, 3, (count, count))
+    graph = graph_of(logits, count=5)
+    for first in range(count):
+        assert graph.similarity(TrackKey(first), TrackKey(first)) == pytest.approx(1.0)
+        for second in range(first):
+            value = graph.similarity(TrackKey(first), TrackKey(second))
+            assert -1e-12 <= value <= 1.0 + 1e-12
+            assert value == pytest.approx(graph.similarity(TrackKey(second), TrackKey(first)))
+
+
+def test_common_neighbours_speak_for_a_weak_pair() -> None:
+    """0 and 1 hardly match, but both match 2, 3 and 4; 5 matches 0 as well as 1 does."""
+    logits = np.full((9, 9), -8.0)
+    for one in (0, 1):
+        for other in (2, 3, 4):
+            logits[one, other] = logits[other, one] = 3.0
+    logits[1, 0] = logits[5, 0] = -1.0
+    logits[6, 5] = logits[7, 5] = logits[7, 6] = 3.0
+    graph = graph_of(logits, count=4)
+    assert graph.similarity(TrackKey(0), TrackKey(1)) > 2 * graph.similarity(
+        TrackKey(0), TrackKey(5)
+    )
+
+
+def test_does_not_depend_on_the_order_of_scores() -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(-3, 3, (12, 12))
+    pairs = [(first, second) for first in range(12) for second in range(first)]
+    values = []
+    for _ in range(3):
+        graph = NeighbourGraph(NeighbourSettings(count=20))
+        for first, second in rng.permutation(pairs).tolist():
+            graph.add(TrackKey(first), TrackKey(second), float(logits[first, second]))
+        values.append([graph.similarity(TrackKey(one), TrackKey(two)) for one, two in pairs])
+    np.testing.assert_allclose(values[0], values[1], atol=1e-12)
+    np.testing.assert_allclose(values[0], values[2], atol=1e-12)
+
+
+def test_lists_stay_short_and_forget() -> None:
+    graph = NeighbourGraph(NeighbourSettings(count=3))
+    for other in range(1, 100):
+        graph.add(TrackKey(0), TrackKey(other), float(other))
+    assert len(graph._lists[TrackKey(0)]) <= 6
+    before = graph.similarity(TrackKey(0), TrackKey(99))
+    graph.forget(TrackKey(99))
+    assert graph.similarity(TrackKey(0), TrackKey(99)) < before
+
+
+@pytest.mark.parametrize("wishes", [{"count": 0}, {"mix": 1.5}, {"sharpness": 0.0}, {"expand": -1}])
+def test_refuses_what_makes_no_sense(wishes: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="count"):
+        NeighbourSettings(**wishes)  # type: ignore[arg-type]
