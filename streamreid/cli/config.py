@@ -1,5 +1,7 @@
 """`streamreid config schema`: print the JSON schema of cams.yaml for editors and other programs."""
 
+from typing import Annotated
+
 import typer
 
 
@@ -10,7 +12,11 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="config")
 
 
-def schema() -> None:
+def schema(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="A page for people instead.")
+    ] = False,
+) -> None:
     """Print the JSON schema of cams.yaml.
 
     Example: streamreid config schema > cams.schema.json
@@ -18,6 +24,7 @@ def schema() -> None:
     An editor that knows YAML language servers then completes and checks the file when its first
     line reads `# yaml-language-server: $schema=cams.schema.json`.
     """
+    from streamreid.config.reference import reference_text
     from streamreid.config.schema import schema_text
 
-    typer.echo(schema_text(), nl=False)
+    typer.echo(reference_text() if markdown else schema_text(), nl=False)

@@ -14,7 +14,6 @@ from pydantic import (
     PlainSerializer,
     PlainValidator,
     StrictBool,
-    StrictFloat,
     StrictInt,
     StringConstraints,
     ValidationInfo,
@@ -30,7 +29,7 @@ from streamreid.types import CameraId
 CAMERA_NAME = r"^[A-Za-z0-9_-]{1,64}$"
 MAX_CAMERAS = 512
 
-Fraction = Annotated[StrictFloat | StrictInt, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]
 Threads = Annotated[StrictInt, Field(ge=1, le=256)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
 Device = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:[0-9]{1,2})?)$")]
@@ -76,14 +75,7 @@ Url = Annotated[
     CameraUrl,
     PlainValidator(_camera_url),
     PlainSerializer(str),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "description": "rtsp://, rtsps://, http://, https://, udp://, tcp://, file://, "
-            "v4l2:// or a path. "
-            "{env:NAME} and {file:PATH} stand for secrets kept elsewhere.",
-        }
-    ),
+    WithJsonSchema({"type": "string"}),
 ]
 
 
@@ -106,19 +98,18 @@ class CameraOptions(Section):
         description="true drops old frames to stay current, false waits and loses nothing; "
         "by default network streams and devices are live, files are not.",
     )
-    threads: Threads = Field(1, description="Decoder threads.")
     max_pending: StrictInt = Field(
         500, ge=1, le=100_000, description="Messages kept while the matcher is busy or away."
-    )
-    timeout_s: DurationS = Field(
-        10.0, alias="timeout", gt=0, description="No frame for this long means reconnect."
     )
 
 
 class CameraConfig(CameraOptions):
     """One camera."""
 
-    url: Url
+    url: Url = Field(
+        description="rtsp://, rtsps://, http://, https://, udp://, tcp://, file://, v4l2:// or a "
+        "path; {env:NAME} and {file:PATH} stand for secrets kept elsewhere."
+    )
     start_time_s: TimeS | None = Field(
         None, alias="start_time", description="Capture time of the first frame of a file."
     )
@@ -144,14 +135,20 @@ class TopologyConfig(Section):
 class DetectorConfig(Section):
     """How people are found in a frame."""
 
-    kind: Literal["auto", "yolo", "motion"] = "auto"
+    kind: Literal["auto", "yolo", "motion"] = Field(
+        "auto",
+        description="auto is yolo when its weights are at hand, else motion: for static cameras, "
+        "without weights.",
+    )
     weights: Weights = Field("yolo26n.pt", description="A file, or a known name.")
     sha256: Sha256 | None = Field(None, description="Refuse a weights file with another digest.")
-    confidence: Fraction = Field(0.35, description="Detections below this are dropped.")
+    confidence: Fraction = Field(
+        0.35, description="Detections below this start no track; half of it keeps one alive."
+    )
     backend: Literal["auto", "torch", "onnxruntime", "openvino-bf16", "openvino-f32"] = Field(
         "auto", description="auto measures once which is the fastest here."
     )
-    device: Device = "auto"
+    device: Device = Field("auto", description="auto is a GPU when there is one, else the CPU.")
     threads: Threads = Field(1, description="Threads of the detector in each camera worker.")
     download: StrictBool = Field(
         True, description="Whether published weights may be fetched when they are not here."
@@ -161,8 +158,12 @@ class DetectorConfig(Section):
 class GalleryConfig(Section):
     """How much of the past new people are compared with."""
 
-    max_age_s: DurationS = Field(7200.0, alias="max_age", gt=0)
-    max_crops: StrictInt = Field(20_000, ge=1, le=100_000_000)
+    max_age_s: DurationS = Field(
+        7200.0, alias="max_age", gt=0, description="People not seen for longer are new again."
+    )
+    max_crops: StrictInt = Field(
+        20_000, ge=1, le=100_000_000, description="Most crops held; the oldest leave first."
+    )
     memory_bytes: SizeBytes | None = Field(
         None, alias="memory", gt=0, description="Upper bound in addition to max_crops."
     )
@@ -171,9 +172,9 @@ class GalleryConfig(Section):
 class MatcherConfig(Section):
     """How crops are compared."""
 
-    device: Device = "auto"
-    weights: Weights = Field("default", description="A file, or `default`.")
-    sha256: Sha256 | None = None
+    device: Device = Field("auto", description="auto is a GPU when there is one, else the CPU.")
+    weights: Weights = Field("default", description="A file, or a name of `streamreid weights`.")
+    sha256: Sha256 | None = Field(None, description="Refuse a weights file with another digest.")
     features: Literal[
         "auto",
         "openvino-bf16",
@@ -187,8 +188,12 @@ class MatcherConfig(Section):
     exact: StrictBool = Field(False, description="Score every entry; no shortlist.")
     shortlist: StrictInt = Field(96, ge=1, le=100_000, description="Entries scored exactly.")
     threads: Threads | None = Field(None, description="Threads; by default all cores.")
-    batch_size: StrictInt = Field(16, ge=1, le=1024)
-    batch_wait_s: DurationS = Field(0.02, alias="batch_wait", le=10)
+    batch_size: StrictInt = Field(
+        16, ge=1, le=1024, description="Most crops that go through the network together."
+    )
+    batch_wait_s: DurationS = Field(
+        0.02, alias="batch_wait", le=10, description="Longest wait for a batch to fill."
+    )
     max_crop_age_s: DurationS = Field(
         30.0, alias="max_crop_age", gt=0, description="Older crops of live cameras are dropped."
     )
@@ -223,14 +228,20 @@ class TransportConfig(Section):
     )
     curve: FilePath | None = Field(None, description="Folder of the keys of `streamreid keys`.")
     window: StrictInt = Field(64, ge=1, le=4096, description="Messages in flight per kind.")
-    encoding: Literal["auto", "raw", "jpeg"] = "auto"
+    encoding: Literal["auto", "raw", "jpeg"] = Field(
+        "auto", description="How crops travel; auto is raw on one machine, jpeg with curve."
+    )
 
 
 class StoreConfig(Section):
     """Where results go and how long they stay."""
 
-    path: FilePath = Field(Path("streamreid.sqlite"), validate_default=True)
-    retention_s: DurationS = Field(72 * 3600.0, alias="retention", gt=0)
+    path: FilePath = Field(
+        Path("streamreid.sqlite"), validate_default=True, description="The database."
+    )
+    retention_s: DurationS = Field(
+        72 * 3600.0, alias="retention", gt=0, description="What was stored longer ago is deleted."
+    )
     max_size_bytes: SizeBytes | None = Field(
         None, alias="max_size", ge=8 * 2**20, description="Oldest tracks go when it is exceeded."
     )
@@ -252,16 +263,24 @@ class MetricsConfig(Section):
 class LoggingConfig(Section):
     """What is logged and how."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "text", "json"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least important message that is shown."
+    )
+    format: Literal["auto", "text", "json"] = Field(
+        "auto", description="auto is text on a terminal, JSON lines elsewhere."
+    )
 
 
 class Config(Section):
     """The whole of cams.yaml."""
 
     streamreid: Literal[1] = Field(description="Version of this format.")
-    defaults: CameraOptions = CameraOptions()
-    cameras: dict[CameraName, CameraConfig] = Field(min_length=1, max_length=MAX_CAMERAS)
+    defaults: CameraOptions = Field(
+        CameraOptions(), description="For all cameras, unless a camera says otherwise."
+    )
+    cameras: dict[CameraName, CameraConfig] = Field(
+        min_length=1, max_length=MAX_CAMERAS, description="The cameras by name."
+    )
     topology: TopologyConfig = TopologyConfig()
     detector: DetectorConfig = DetectorConfig()
     matcher: MatcherConfig = MatcherConfig()

@@ -16,6 +16,7 @@ from streamreid.detection.select import machine_key
 from streamreid.detection.weights import default_cache_dir
 from streamreid.engine.engine import Engine
 from streamreid.engine.settings import EngineSettings, TimeSettings
+from streamreid.errors import WeightsError
 from streamreid.gallery.build import build_scorer
 from streamreid.gallery.local import LocalScorer
 from streamreid.gallery.scorer import GalleryEntry
@@ -38,7 +39,7 @@ def build_gallery(config: Config) -> LocalScorer:
 
     Raises:
         ConfigError: The device is missing or the memory does not hold a crop.
-        WeightsError: The weights cannot be loaded.
+        WeightsError: The weights cannot be loaded, or are not the pinned ones.
     """
     matcher = config.matcher
     if matcher.threads is not None:
@@ -55,6 +56,11 @@ def build_gallery(config: Config) -> LocalScorer:
         threads=matcher.threads,
         features=features,
     )
+    if matcher.sha256 is not None and scorer.weights_digest != matcher.sha256:
+        raise WeightsError(
+            f"the weights '{matcher.weights}' have sha256 {scorer.weights_digest}, matcher.sha256 "
+            f"allows only {matcher.sha256}; use that file, or change the pin"
+        )
     if features == "auto":
         _write_choice(remembered, scorer.extractor.name)
     return scorer

@@ -48,13 +48,14 @@ def test_units_times_polygons_and_paths() -> None:
         "streamreid: 1\n"
         "cameras:\n"
         "  lobby: {url: videos/lobby.mp4, start_time: 2026-01-05T08:00:00Z,\n"
-        "          mask: [[0,0],[200,0],[200,80]], timeout: 1m30s}\n"
-        "matcher: {gallery: {max_age: 1h30m, memory: 64MiB}, batch_wait: 20ms}\n"
+        "          mask: [[0,0],[200,0],[200,80]]}\n"
+        "matcher: {gallery: {max_age: 1h30m, memory: 64MiB}, batch_wait: 20ms,\n"
+        "          max_crop_age: 1m30s}\n"
         "store: {path: ~/data/x.sqlite, max_size: 1.5GB}\n"
     )
     camera = config.camera(CameraId("lobby"))
     assert camera.start_time_s == 1_767_600_000.0
-    assert camera.timeout_s == 90.0
+    assert config.matcher.max_crop_age_s == 90.0
     assert camera.mask == (((0.0, 0.0), (200.0, 0.0), (200.0, 80.0)),)
     assert camera.url.reveal() == "/srv/site/videos/lobby.mp4"
     assert not camera.is_live
@@ -68,11 +69,11 @@ def test_units_times_polygons_and_paths() -> None:
 def test_defaults_are_overridden_per_camera() -> None:
     config = load_text(
         "cameras:\n  a: {url: rtsp://h/1, detect_fps: 5}\n  b: {url: rtsp://h/2}\n"
-        "streamreid: 1\ndefaults: {detect_fps: 2, threads: 4}\n"
+        "streamreid: 1\ndefaults: {detect_fps: 2, max_pending: 4}\n"
     )
     first, second = config.camera(CameraId("a")), config.camera(CameraId("b"))
-    assert (first.detect_fps, first.threads) == (5, 4)
-    assert (second.detect_fps, second.threads) == (2, 4)
+    assert (first.detect_fps, first.max_pending) == (5, 4)
+    assert (second.detect_fps, second.max_pending) == (2, 4)
 
 
 @pytest.mark.parametrize(
