@@ -33,15 +33,27 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> bool:
     return condition()
 
 
+_SHIFTED = """
+import sys, time
+shift_s, real = float(sys.argv.pop(1)), time.time
+time.time = lambda: real() + shift_s
+from server_demo import main
+sys.exit(main())
+"""
+"""The server's own entry point on a machine whose clock is wrong."""
+
+
 class RtspServer:
     """aio-rtsp-toolkit's server over a folder of clips, each served in a loop.
 
     Args:
         folder: Clips to serve.
+        clock_shift_s: How far the server's clock is ahead of the true time.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, clock_shift_s: float = 0.0) -> None:
         self._folder = folder
+        self._clock_shift_s = clock_shift_s
         self.port = free_port()
         self._control_port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,8 +64,17 @@ class RtspServer:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        command = [str(Path(sys.executable).with_name("rtsp-server")), "-d", str(self._folder)]
-        command += ["-H", "127.0.0.1", "-p", str(self.port), "-cp", str(self._control_port)]
+        command = [sys.executable, "-c", _SHIFTED, str(self._clock_shift_s)]
+        command += [
+            "-d",
+            str(self._folder),
+            "-H",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-cp",
+            str(self._control_port),
+        ]
         self._process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -86,9 +107,9 @@ class RtspServer:
 
 
 @contextmanager
-def rtsp_server(folder: Path) -> Iterator[RtspServer]:
+def rtsp_server(folder: Path, *, clock_shift_s: float = 0.0) -> Iterator[RtspServer]:
     """A running RTSP server."""
-    server = RtspServer(folder)
+    server = RtspServer(folder, clock_shift_s=clock_shift_s)
     server.start()
     try:
         yield server

@@ -64,6 +64,42 @@ def test_frames_over_rtsp_carry_the_senders_clock(clips: Path) -> None:
     assert source.read(0.0) is None
 
 
+def test_two_cameras_with_wrong_clocks_keep_their_own_time(clips: Path) -> None:
+    ahead_s = []
+    for shift_s in (-5.0, 5.0):
+        with (
+            rtsp_server(clips, clock_shift_s=shift_s) as server,
+            _opened(server.url("door.mp4")) as source,
+        ):
+            frames = [(f, SystemClock().now_s()) for f in _read(source, 15)]
+            assert frames[-1][0].time_source == "rtcp"
+        ahead_s.append(np.median([f.captured_at_s - now_s for f, now_s in frames[1:]]))
+    # The network and this machine's load delay both alike; half a second allows for the load.
+    assert ahead_s[1] - ahead_s[0] == pytest.approx(10.0, abs=0.5)
+
+
+def test_a_stream_that_jumps_and_changes_size_is_split(tmp_path: Path) -> None:
+    first = write_clip(tmp_path / "a.ts", frames=10, size=(160, 120)).read_bytes()
+    late = [3600 + i / 10 for i in range(10)]
+    second = write_clip(tmp_path / "b.ts", frames=10, pts_s=late, size=(160, 120)).read_bytes()
+    third = write_clip(tmp_path / "c.ts", frames=10, pts_s=late, size=(320, 240)).read_bytes()
+    with http_server({"/s": (200, {}, first + second + third)}) as (address, _):
+        seen: list[tuple[int, int]] = []
+        with _opened(address + "/s") as source:
+
+            def connected_again() -> bool:
+                frame = source.read(0.0)
+                if frame is not None:
+                    seen.append((frame.segment, frame.width))
+                return source.status().reconnects >= 1
+
+            assert wait_until(connected_again)
+        # The jump and the change of size each begin one; frames may be skipped, segments not.
+        assert seen[-1][0] >= 2
+        assert {width for segment, width in seen if segment < 2} <= {160}
+        assert {width for segment, width in seen if segment == 2} <= {320}
+
+
 def test_only_the_newest_frame_is_kept_and_the_others_are_counted(clips: Path) -> None:
     with rtsp_server(clips) as server, _opened(server.url("door.mp4")) as source:
         _read(source, 1)
