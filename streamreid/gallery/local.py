@@ -13,7 +13,7 @@ from streamreid.gallery.scorer import Candidates, Embeddings, Fetched, GalleryEn
 from streamreid.gallery.shortlist import BoolArray, SearchResult, pooled_vectors, search
 from streamreid.reid.extract import FeatureExtractor
 from streamreid.reid.matching import FeatureMaps, backend_for
-from streamreid.reid.multishot import MultiShot, track_scores
+from streamreid.reid.multishot import DEFAULT_RULE, MultiShot, track_scores
 from streamreid.reid.qaconv import FoldedHead
 from streamreid.reid.weight_file import Calibration
 from streamreid.types import CropKey, Float32Array, TrackKey, UInt8Array
@@ -45,7 +45,7 @@ class LocalScorer:
         ring: Ring,
         *,
         exact: bool = False,
-        rule: MultiShot = "mean",
+        rule: MultiShot = DEFAULT_RULE,
         backend: str = "auto",
         audited_share: float = 0.01,
         max_age_s: float = float("inf"),
