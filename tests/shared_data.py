@@ -1,4 +1,4 @@
-"""Where real research data and weights lie, if they are on this machine; tests skip without them."""
+"""Where real research data and weights lie, if they are here; tests skip without them."""
 
 import os
 from pathlib import Path
