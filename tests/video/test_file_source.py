@@ -13,6 +13,7 @@ from streamreid.types import Frame
 from streamreid.video.source import FrameSource, open_source
 from tests.shared_data import shared_path
 from tests.video.clips import CAMERA, picture, write_clip
+from tests.video.damage import damaged
 
 
 def _open(path: Path, start_time_s: float | None = 1000.0) -> FrameSource:
@@ -224,23 +225,6 @@ def test_a_missing_file_and_an_empty_folder(tmp_path: Path) -> None:
         _open(tmp_path)
 
 
-def _damaged(clean: bytes, rng: random.Random) -> bytes:
-    data = bytearray(clean)
-    kind = rng.randrange(4)
-    if kind == 0:
-        del data[rng.randrange(len(data)) :]
-    elif kind == 1:
-        for _ in range(rng.randrange(1, 200)):
-            data[rng.randrange(len(data))] = rng.randrange(256)
-    elif kind == 2:
-        start = rng.randrange(len(data))
-        data[start : start + rng.randrange(5000)] = bytes(rng.randrange(5000))
-    else:
-        start = rng.randrange(len(data))
-        del data[start : start + rng.randrange(1, 2000)]
-    return bytes(data)
-
-
 def _play_damaged(folder: Path, count: int) -> tuple[int, int]:
     played = refused = 0
     cleans = [
@@ -250,7 +234,7 @@ def _play_damaged(folder: Path, count: int) -> tuple[int, int]:
     for seed in range(count):
         rng = random.Random(seed)
         path = folder / f"damaged{seed}.{('mp4', 'ts', 'mkv')[seed % 3]}"
-        path.write_bytes(_damaged(cleans[seed % 3], rng))
+        path.write_bytes(damaged(cleans[seed % 3], rng))
         try:
             frames = _frames(path)
         except SourceError as error:
