@@ -185,8 +185,10 @@ def load(
         source = given[split]
         if source is not None:
             found[split] = _from_source(folder, source, split, layout)
+        elif split in needed:
+            found[split] = _from_layout(folder, split, layout, name, required=True)
         else:
-            found[split] = _from_layout(folder, split, layout, name, required=split in needed)
+            found[split] = _optional(folder, split, layout, name)
     if combine_all:
         found = _combine(found)
     times = _clock(layout, clock, found)
@@ -203,6 +205,14 @@ def _layout(name: str, combine_all: bool) -> _Layout:
     if combine_all and name != "msmt17":
         raise DatasetError(f"combine_all is for msmt17 only, not for {name!r}")
     return _LAYOUTS[name]
+
+
+def _optional(root: Path, split: Split, layout: _Layout, name: str) -> _Found:
+    """Entries of a split that nobody asked for; one that cannot be used is left out."""
+    try:
+        return _from_layout(root, split, layout, name, required=False)
+    except DatasetError:
+        return []
 
 
 def _from_layout(root: Path, split: Split, layout: _Layout, name: str, *, required: bool) -> _Found:

@@ -128,6 +128,9 @@ def test_train_is_needed_only_where_it_is_asked_for(tmp_path: Path) -> None:
     assert load("market1501", root, required=("train",)).train[0].identity == 0
     with pytest.raises(DatasetError, match="has no query"):
         load("market1501", root)
+    plant(root, ["query/0001_c1s1_000100_00.jpg", "bounding_box_train/odd name.jpg"])
+    tested = load("market1501", root, required=("query",))
+    assert (len(tested.train), len(tested.query)) == (0, 1)
 
 
 @pytest.mark.parametrize(
