@@ -9,7 +9,7 @@ import numpy as np
 
 from streamreid.association.assignment import Problem, associate, link_values
 from streamreid.association.calibration import logit, sigmoid, threshold_for
-from streamreid.association.constraints import conflict_matrix, conflicts
+from streamreid.association.constraints import BoolArray, conflict_matrix, conflicts
 from streamreid.association.ledger import Ledger, Numbers
 from streamreid.engine.events import TransitionUpdate
 from streamreid.engine.labels import choose_labels
@@ -239,7 +239,7 @@ class Resolver:
         problem = Problem(
             log_odds=self._log_odds(waiting, index),
             anchor=anchor,
-            conflict=conflict_matrix([track.span() for track in nodes], self._settings.disjoint),
+            conflict=self._conflicts(nodes),
         )
         self._forbid_unseen(problem, nodes, waiting, index)
         linkage = self._settings.linkage
@@ -256,6 +256,12 @@ class Resolver:
                 if there is not None:
                     table[here, there] = table[there, here] = odds
         return table
+
+    def _conflicts(self, tracks: list[Track]) -> BoolArray:
+        """Which of these tracks must be two people."""
+        if not self._settings.places:
+            return np.zeros((len(tracks), len(tracks)), dtype=np.bool_)
+        return conflict_matrix([track.span() for track in tracks], self._settings.disjoint)
 
     def _forbid_unseen(
         self,
@@ -277,7 +283,7 @@ class Resolver:
             if not unseen:
                 continue
             group = [*unseen, *waiting]
-            matrix = conflict_matrix([track.span() for track in group], self._settings.disjoint)
+            matrix = self._conflicts(group)
             blocked = matrix[: len(unseen), len(unseen) :].any(axis=0)
             columns = [index[track.key] for track in waiting]
             problem.conflict[number, columns] |= blocked
@@ -357,7 +363,7 @@ class Resolver:
     def is_in_two_places(self, track: Track) -> bool:
         """Whether a track's identity holds another track that it now overlaps with."""
         holding = self.ledger.holding(track.key)
-        if holding is None:
+        if holding is None or not self._settings.places:
             return False
         span = track.span()
         return any(

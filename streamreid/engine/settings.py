@@ -63,6 +63,7 @@ class EngineSettings:
         max_candidates: Tracks scored exactly per track.
         identity_tracks: Tracks of one identity that a new track is compared with.
         crops_per_track: Crops of a track used for scoring.
+        places: Whether one person is never in two places at once; off only to measure without it.
         overlaps: Camera pairs whose views overlap.
         disjoint: Camera pairs that cannot see one person at once.
         time: The two time terms.
@@ -85,6 +86,7 @@ class EngineSettings:
     max_candidates: int = 32
     identity_tracks: int = 8
     crops_per_track: int = 4
+    places: bool = True
     overlaps: frozenset[CameraPair] = frozenset()
     disjoint: frozenset[CameraPair] = frozenset()
     time: TimeSettings = field(default_factory=TimeSettings)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -24,8 +25,6 @@ from streamreid.evaluation.clustering import (
 from streamreid.evaluation.tracklets import Tracklet
 from streamreid.gallery.scorer import Embeddings, GalleryEntry, Scorer
 from streamreid.types import CropKey, Float64Array, IdentityId, Int64Array, TrackKey
-
-_ENTRIES_PER_TRACK = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +82,14 @@ class _Arrival:
     entry: GalleryEntry | None
 
 
-def entry_key(track: TrackKey, number: int) -> CropKey:
-    """Entry id of a tracklet's n-th chosen image; independent of the order of tracks."""
-    return CropKey(int(track) * _ENTRIES_PER_TRACK + number)
+def entry_keys(tracklets: Sequence[Tracklet]) -> dict[Path, CropKey]:
+    """Entry id of every image: its place among all paths, whatever the tracklets' order.
+
+    Args:
+        tracklets: The tracklets.
+    """
+    paths = sorted({path for tracklet in tracklets for path in tracklet.images})
+    return {path: CropKey(number) for number, path in enumerate(paths, 1)}
 
 
 def chosen_images(tracklet: Tracklet, count: int) -> Int64Array:
@@ -123,7 +127,7 @@ def run_stream(
         now_s = event_time_s(event)
         if arrival.entry is not None and image is not None:
             scorer.insert([arrival.entry], embed(*image))
-            scorer.evict(before_s=now_s - settings.max_age_s - settings.lag_s)
+            scorer.evict(before_s=now_s - settings.max_age_s)
         rows.extend(engine.observe(event, now_s).decisions)
         if isinstance(event, TrackClosed):
             ended += 1
@@ -204,11 +208,12 @@ def _arrivals(
     tracklets: Sequence[Tracklet], crops: int
 ) -> Iterator[tuple[_Arrival, tuple[Tracklet, int] | None]]:
     """Events of all tracklets in order of time, with the image behind each crop."""
+    keys = entry_keys(tracklets)
     found: list[tuple[float, int, int, _Arrival, tuple[Tracklet, int] | None]] = []
     for tracklet in tracklets:
         for number in chosen_images(tracklet, crops).tolist():
             time_s = tracklet.times_s[number]
-            key = entry_key(tracklet.track, number)
+            key = keys[tracklet.images[number]]
             crop = CropAdded(
                 tracklet.track, tracklet.camera_id, key, time_s, tracklet.started_at_s, 0.5
             )

@@ -81,6 +81,21 @@ class LocalScorer:
             "weights_digest": self.weights_digest,
         }
 
+    def empty_copy(self) -> "LocalScorer":
+        """A scorer of the same weights with an empty gallery of the same size."""
+        return LocalScorer(
+            self.extractor,
+            self.head,
+            Ring(self.ring.layout, self.ring.capacity, self.ring.device),
+            exact=self.exact,
+            rule=self.rule,
+            backend=self.backend,
+            audited_share=0.0,
+            max_age_s=self.max_age_s,
+            weights_digest=self.weights_digest,
+            calibration=self.calibration,
+        )
+
     def __len__(self) -> int:
         """Number of live entries."""
         return len(self.ring)

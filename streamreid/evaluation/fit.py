@@ -1,0 +1,206 @@
+"""Fits what the engine decides by on a stream of people that the weights did not train on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from streamreid.association.calibration import (
+    DecisionModel,
+    DecisionModels,
+    fit_logistic,
+    logit,
+    sigmoid,
+)
+from streamreid.engine.coefficients import MODES, Coefficients, LinkCoefficients, Mode
+from streamreid.engine.resolve import PairEvidence
+from streamreid.engine.settings import EngineSettings
+from streamreid.evaluation.clustering import Search, false_link_rate
+from streamreid.evaluation.replay import Replay
+from streamreid.evaluation.tracklets import Tracklet
+from streamreid.types import Float64Array
+
+Player = Callable[
+    [Sequence[Tracklet], EngineSettings, Callable[[PairEvidence], None] | None], Replay
+]
+"""Replays tracklets with settings, telling a witness about every pair."""
+
+RATES = (0.01, 0.02, 0.05, 0.1, 0.2)
+_GRID = (0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98)
+_TERMS: dict[Mode, tuple[bool, bool]] = {
+    "appearance": (False, False),
+    "cooccurrence": (True, False),
+    "transitions": (False, True),
+    "full": (True, True),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairTable:
+    """Pairs with known truth, one row each.
+
+    Attributes:
+        logit: Calibrated appearance logit, shape `(N,)`.
+        shared: Neighbourhood similarity, shape `(N,)`.
+        cooccurrence: Log ratio of TLift weights, shape `(N,)`, NaN without evidence.
+        transition: Log likelihood ratio of times, shape `(N,)`, NaN without evidence.
+        same: 1 for one person, shape `(N,)`.
+    """
+
+    logit: Float64Array
+    shared: Float64Array
+    cooccurrence: Float64Array
+    transition: Float64Array
+    same: Float64Array
+
+
+def collect_pairs(
+    streams: Sequence[Sequence[Tracklet]], play: Player, settings: EngineSettings
+) -> PairTable:
+    """Replay streams and write down every pair at the time of its decision.
+
+    Args:
+        streams: Streams with known truth.
+        play: Replays one.
+        settings: What the engine decides by; both time terms must be on.
+    """
+    rows: list[tuple[float, float, float, float, float]] = []
+    for stream in streams:
+        person = {tracklet.track: tracklet.person for tracklet in stream}
+
+        def witness(pair: PairEvidence, person: dict[int, int] = person) -> None:  # type: ignore[assignment]
+            rows.append(
+                (
+                    pair.logit,
+                    pair.shared,
+                    np.nan if pair.terms.cooccurrence is None else pair.terms.cooccurrence,
+                    np.nan if pair.terms.transition is None else pair.terms.transition,
+                    float(person[pair.track] == person[pair.other]),
+                )
+            )
+
+        play(stream, settings, witness)
+    table = np.array(rows)
+    return PairTable(*(table[:, column] for column in range(5)))
+
+
+def fit_models(pairs: PairTable, *, ridge: float = 1.0) -> DecisionModels:
+    """Fit one model per set of time terms.
+
+    Args:
+        pairs: Pairs with known truth.
+        ridge: Pull of the standardised coefficients towards 0.
+    """
+    return DecisionModels(**{mode: _fit_model(pairs, mode, ridge) for mode in MODES})
+
+
+def log_loss(pairs: PairTable, models: DecisionModels) -> float:
+    """Mean negative log likelihood of the pairs under the models."""
+    total = 0.0
+    for row in zip(
+        pairs.logit, pairs.shared, pairs.cooccurrence, pairs.transition, pairs.same, strict=True
+    ):
+        odds = models.log_odds(
+            row[0], row[1], *(None if np.isnan(value) else value for value in row[2:4])
+        )
+        total -= float(np.log(max(sigmoid(odds if row[4] else -odds), 1e-12)))
+    return total / len(pairs.same)
+
+
+def fit_link_map(searches: Sequence[Search]) -> tuple[float, float]:
+    """Slope and offset from a linkage value to the log odds that the best candidate is right.
+
+    Args:
+        searches: From replays with slope 1 and offset 0, so that probabilities are sigmoids of
+            linkage values.
+    """
+    asked = [search for search in searches if search.probability > 0]
+    value = np.array([[logit(search.probability)] for search in asked])
+    right = np.array([float(search.correct) for search in asked])
+    offset, slope = fit_logistic(value, right, ridge=0.1).tolist()
+    return max(float(slope), 0.05), float(offset)
+
+
+def fit_thresholds(
+    streams: Sequence[Sequence[Tracklet]], play: Player, settings: EngineSettings
+) -> tuple[tuple[float, float], ...]:
+    """Measure which link probability leads to which rate of false links.
+
+    Args:
+        streams: Streams with known truth.
+        play: Replays one.
+        settings: Everything but the threshold.
+
+    Returns:
+        Pairs (false-merge rate, link probability), rates ascending.
+    """
+    chances, rates = [], []
+    for chance in _GRID:
+        wrong = links = 0
+        trial = replace(settings, thresholds=((0.5, chance),), false_merge_rate=0.5)
+        for stream in streams:
+            false, total = false_link_rate(play(stream, trial, None).searches)
+            wrong, links = wrong + false, links + total
+        # Laplace's rule keeps a rate that was never seen above 0.
+        rates.append((wrong + 0.5) / (links + 1.0))
+        chances.append(chance)
+    falling = np.minimum.accumulate(rates)
+    odds = [logit(chance) for chance in chances]
+    order = np.argsort(falling, kind="stable")
+    found = np.interp(np.log(RATES), np.log(falling[order]), np.array(odds)[order])
+    return tuple((rate, sigmoid(float(value))) for rate, value in zip(RATES, found, strict=True))
+
+
+def fit_all(
+    streams: Sequence[Sequence[Tracklet]],
+    play: Player,
+    start: Coefficients,
+    *,
+    lag_s: float,
+    say: Callable[[str], None] = lambda _: None,
+) -> Coefficients:
+    """Fit pair models, link maps and thresholds of every mode.
+
+    Args:
+        streams: Streams with known truth; people that the weights did not train on.
+        play: Replays one.
+        start: Parameters that are taken as given: calibration, linkage, neighbours, time, age.
+        lag_s: Lag of the replays, seconds.
+        say: Told how far it has got.
+    """
+    trial = start.settings("full", lag_s=lag_s, thresholds=((0.5, 0.5),))
+    pairs = collect_pairs(streams, play, trial)
+    models = fit_models(pairs)
+    say(f"{len(pairs.same)} pairs, {int(pairs.same.sum())} of one person; {models}")
+    found = replace(start, models=models, links={})
+    links: dict[Mode, LinkCoefficients] = {}
+    for mode in MODES:
+        plain = found.settings(mode, lag_s=lag_s, thresholds=((0.5, 0.5),), false_merge_rate=0.5)
+        searches = [search for stream in streams for search in play(stream, plain, None).searches]
+        slope, offset = fit_link_map(searches)
+        mapped = replace(plain, link_slope=slope, link_offset=offset)
+        links[mode] = LinkCoefficients(slope, offset, fit_thresholds(streams, play, mapped))
+        say(f"{mode}: {links[mode]}")
+    return replace(found, links=links)
+
+
+def _fit_model(pairs: PairTable, mode: Mode, ridge: float) -> DecisionModel:
+    companions, clocks = _TERMS[mode]
+    columns = [
+        pairs.logit,
+        np.sqrt(pairs.shared),
+        np.nan_to_num(pairs.cooccurrence) if companions else np.zeros_like(pairs.logit),
+        np.nan_to_num(pairs.transition) if clocks else np.zeros_like(pairs.logit),
+    ]
+    features = np.stack(columns, axis=1)
+    scale = features.std(axis=0)
+    scale[scale < 1e-9] = 1.0
+    constant, *factors = fit_logistic(features / scale, pairs.same, ridge=ridge).tolist()
+    appearance, shared, cooccurrence, transition = (np.array(factors) / scale).tolist()
+    return DecisionModel(
+        constant=constant,
+        appearance=max(appearance, 0.0),
+        cooccurrence=max(cooccurrence, 0.0),
+        transition=max(transition, 0.0),
+        neighbours=max(shared, 0.0),
+    )
