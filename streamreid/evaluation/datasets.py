@@ -8,7 +8,6 @@ visited in sorted order, training identities are numbered from 0 in order of app
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from streamreid.errors import DatasetError
 from streamreid.evaluation.clocks import (
@@ -18,21 +17,16 @@ from streamreid.evaluation.clocks import (
     published_clock,
     read_clock,
 )
-from streamreid.evaluation.image_names import (
-    NameParser,
-    ParsedName,
-    parse_clonedperson,
-    parse_cuhk03,
-    parse_folder,
-    parse_market,
-    parse_msmt17,
-    parse_randperson,
+from streamreid.evaluation.dataset_layouts import (
+    IMAGE_SUFFIXES,
+    LAYOUTS,
+    SPLITS,
+    Layout,
+    Split,
 )
+from streamreid.evaluation.image_names import ParsedName
 
-Split = Literal["train", "query", "gallery"]
-SPLITS: tuple[Split, ...] = ("train", "query", "gallery")
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
-_JPEG = frozenset({".jpg"})
+DATASETS = tuple(LAYOUTS)
 _JUNK = -1
 _SHOWN = 3
 
@@ -72,72 +66,6 @@ class Dataset:
     gallery: tuple[ImageRecord, ...]
     clock: str
 
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """How one data set lies on disk."""
-
-    folders: dict[Split, tuple[str, ...]]
-    """Names under which a split's folder (or list) may be found."""
-    parse: NameParser
-    expected: str
-    clock: Literal["none", "market", "synthetic"]
-    suffixes: frozenset[str]
-    required: tuple[Split, ...] = SPLITS
-
-
-_MARKET_FOLDERS: dict[Split, tuple[str, ...]] = {
-    "train": ("bounding_box_train",),
-    "query": ("query",),
-    "gallery": ("bounding_box_test",),
-}
-_CUHK03 = _Layout(_MARKET_FOLDERS, parse_cuhk03, "0001_c1_2.png", "none", frozenset({".png"}))
-_LAYOUTS = {
-    "market1501": _Layout(
-        _MARKET_FOLDERS, parse_market, "0002_c1s1_000451_03.jpg", "market", _JPEG
-    ),
-    "cuhk03_np_detected": _CUHK03,
-    "cuhk03_np_labeled": _CUHK03,
-    "msmt17": _Layout(
-        {
-            "train": ("list_train.txt", "list_val.txt"),
-            "query": ("list_query.txt",),
-            "gallery": ("list_gallery.txt",),
-        },
-        parse_msmt17,
-        "0003/0003_026_06_0303morning_0098_0.jpg 3",
-        "none",
-        IMAGE_SUFFIXES,
-    ),
-    "randperson": _Layout(
-        {"train": ("randperson_subset",)},
-        parse_randperson,
-        "00000000_s03_c01_f093242.jpg",
-        "synthetic",
-        IMAGE_SUFFIXES,
-        ("train",),
-    ),
-    "clonedperson": _Layout(
-        {"train": ("train",), "query": ("test/query",), "gallery": ("test/gallery",)},
-        parse_clonedperson,
-        "000001_s01_c03_f092505.jpg",
-        "synthetic",
-        IMAGE_SUFFIXES,
-    ),
-    "folder": _Layout(
-        {
-            "train": ("bounding_box_train", "train"),
-            "query": ("query",),
-            "gallery": ("bounding_box_test", "gallery"),
-        },
-        parse_folder,
-        "0002_c1_03.png, or 0002_c1s1_000451_03.png to carry a time",
-        "market",
-        IMAGE_SUFFIXES,
-        ("query", "gallery"),
-    ),
-}
-DATASETS = tuple(_LAYOUTS)
 
 _Found = list[tuple[Path, ParsedName]]
 
@@ -198,16 +126,16 @@ def load(
     return Dataset(name, records["train"], records["query"], records["gallery"], times.description)
 
 
-def _layout(name: str, combine_all: bool) -> _Layout:
-    if name not in _LAYOUTS:
+def _layout(name: str, combine_all: bool) -> Layout:
+    if name not in LAYOUTS:
         why = "DukeMTMC was withdrawn by its authors; " if "duke" in name.lower() else ""
         raise DatasetError(f"unknown data set {name!r}: {why}use one of {', '.join(DATASETS)}")
     if combine_all and name != "msmt17":
         raise DatasetError(f"combine_all is for msmt17 only, not for {name!r}")
-    return _LAYOUTS[name]
+    return LAYOUTS[name]
 
 
-def _optional(root: Path, split: Split, layout: _Layout, name: str) -> _Found:
+def _optional(root: Path, split: Split, layout: Layout, name: str) -> _Found:
     """Entries of a split that nobody asked for; one that cannot be used is left out."""
     try:
         return _from_layout(root, split, layout, name, required=False)
@@ -215,7 +143,7 @@ def _optional(root: Path, split: Split, layout: _Layout, name: str) -> _Found:
         return []
 
 
-def _from_layout(root: Path, split: Split, layout: _Layout, name: str, *, required: bool) -> _Found:
+def _from_layout(root: Path, split: Split, layout: Layout, name: str, *, required: bool) -> _Found:
     """Entries of a split where the layout has it; none if it is missing and not required."""
     choices = layout.folders.get(split, ())
     there = [root / choice for choice in choices if (root / choice).exists()]
@@ -237,7 +165,7 @@ def _from_layout(root: Path, split: Split, layout: _Layout, name: str, *, requir
     )
 
 
-def _from_source(root: Path, source: str, split: Split, layout: _Layout) -> _Found:
+def _from_source(root: Path, source: str, split: Split, layout: Layout) -> _Found:
     """Entries of a split that the user gave as a folder or as a list of names."""
     for candidate in (root / source, Path(source)):
         if candidate.is_dir():
@@ -255,7 +183,7 @@ def _from_source(root: Path, source: str, split: Split, layout: _Layout) -> _Fou
     )
 
 
-def _images_in(folder: Path, split: Split, layout: _Layout) -> list[tuple[Path, str]]:
+def _images_in(folder: Path, split: Split, layout: Layout) -> list[tuple[Path, str]]:
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in layout.suffixes)
     if not paths:
         raise DatasetError(
@@ -293,7 +221,7 @@ def _listed(root: Path, listing: Path) -> list[tuple[Path, str]]:
     return paths
 
 
-def _msmt_list(listing: Path, layout: _Layout) -> _Found:
+def _msmt_list(listing: Path, layout: Layout) -> _Found:
     """Entries of an official list: `path identity` per line."""
     folder = "train" if listing.stem in ("list_train", "list_val") else "test"
     entries: _Found = []
@@ -316,7 +244,7 @@ def _lines(listing: Path) -> list[str]:
         raise DatasetError(f"list {listing} cannot be read: {exc}") from exc
 
 
-def _parsed(paths: list[tuple[Path, str]], layout: _Layout, where: str) -> _Found:
+def _parsed(paths: list[tuple[Path, str]], layout: Layout, where: str) -> _Found:
     entries = [(path, layout.parse(name)) for path, name in paths]
     wrong = [path.name for path, parsed in entries if parsed is None]
     if wrong:
@@ -345,7 +273,7 @@ def _combine(found: dict[Split, _Found]) -> dict[Split, _Found]:
     return {"train": everything, **shifted}
 
 
-def _clock(layout: _Layout, clock: Path | str | None, found: dict[Split, _Found]) -> Clock:
+def _clock(layout: Layout, clock: Path | str | None, found: dict[Split, _Found]) -> Clock:
     names = [parsed for entries in found.values() for _, parsed in entries]
     if clock is not None:
         if layout.clock != "market":
