@@ -153,6 +153,8 @@ class Matcher:
             maps = self.extract(crops)
         with stages.of("matching"):
             match_scores(maps, self.packed, self.head)
+        for stage in ("features", "matching"):
+            stages.calls[stage] += len(crops) - 1
 
     @torch.inference_mode()
     def plain(self, images: list[np.ndarray], stages: Stages) -> None:
