@@ -4,7 +4,8 @@ import re
 from typing import ClassVar
 
 # Up to the last @: a password may hold / and @ although it should not; hiding too much is safe.
-_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)[^\s'\"<>]*@")
+# The length is bounded so that a text made for it cannot keep the search busy for long.
+_USERINFO = re.compile(r"://[^\s'\"<>]{0,4096}@")
 _SECRET_FIELD = re.compile(r"(?i)\b(?P<key>pass(?:word|wd)?|pwd|token|secret|auth|key)=[^&\s'\"]+")
 
 
@@ -110,5 +111,5 @@ def mask_credentials(text: str) -> str:
     Returns:
         The text without credentials.
     """
-    masked = _USERINFO.sub(r"\g<scheme>***@", text)
+    masked = _USERINFO.sub("://***@", text)
     return _SECRET_FIELD.sub(r"\g<key>=***", masked)

@@ -28,3 +28,9 @@ def test_a_password_does_not_survive(text: str) -> None:
 @pytest.mark.parametrize("text", ["rtsp://h/1", "me@example.org", "2 of 3 cameras", "a = b"])
 def test_what_is_no_secret_stays(text: str) -> None:
     assert mask_credentials(text) == text
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("part", ["x", "x://", "a@", "://", "x:", "token=", "rtsp://a:b"])
+def test_a_long_text_is_searched_in_no_time(part: str) -> None:
+    assert len(mask_credentials(part * 50_000)) > 0

@@ -127,14 +127,15 @@ def _describe_bug(error: Exception) -> str:
 
 def _write_bug_log(error: Exception) -> Path | None:
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    path = Path(base).expanduser() / "streamreid" / "last-error.log"
     text = mask_credentials("".join(traceback.format_exception(error)))
     try:
+        path = Path(base).expanduser() / "streamreid" / "last-error.log"
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as log:
             log.write(text)
-    except OSError:
+    except (OSError, RuntimeError):
+        # RuntimeError: an account without a home folder.
         return None
     return path
 

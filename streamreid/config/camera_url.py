@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from streamreid.config.values import expand_path
 from streamreid.errors import mask_credentials
 
 SourceKind = Literal["rtsp", "http", "udp", "tcp", "file", "device"]
@@ -106,7 +107,7 @@ def _from_environment(name: str, environ: Mapping[str, str]) -> str:
 
 
 def _from_file(name: str, folder: Path) -> str:
-    path = folder / Path(name).expanduser()
+    path = expand_path(name, folder)
     try:
         with path.open("rb") as stream:
             mode = os.fstat(stream.fileno()).st_mode
@@ -158,8 +159,7 @@ def _local_path(text: str, start: int) -> str:
 def _local(text: str, folder: Path, *, device: bool = False) -> tuple[SourceKind, str]:
     if any(ord(character) < 32 for character in text):
         raise ValueError("must not hold control characters")
-    path = Path(text).expanduser()
-    absolute = Path(os.path.normpath(folder / path))
+    absolute = Path(os.path.normpath(expand_path(text, folder)))
     if device or (absolute.parent == Path("/dev") and absolute.name.startswith("video")):
         if absolute.parent != Path("/dev"):
             raise ValueError("a v4l2 camera must be a device such as v4l2:///dev/video0")

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from streamreid.config.camera_url import CameraUrl, parse_camera_url
-from streamreid.config.values import DurationS, Polygons, SizeBytes, TimeS
+from streamreid.config.values import DurationS, Polygons, SizeBytes, TimeS, expand_path
 from streamreid.errors import ConfigError
 from streamreid.types import CameraId
 
@@ -42,14 +42,14 @@ def _file_path(value: object, info: ValidationInfo) -> Path:
     if not isinstance(value, str) or not value.strip() or "\0" in value or len(value) > 4096:
         raise ValueError("needs the path of a file")
     folder = (info.context or {}).get("folder", Path())
-    return Path(folder / Path(value).expanduser())
+    return expand_path(value, folder)
 
 
 def _weights_name(value: object, info: ValidationInfo) -> str:
     if not isinstance(value, str) or not value.strip() or "\0" in value or len(value) > 4096:
         raise ValueError("needs a known name or the path of a file")
     folder = (info.context or {}).get("folder", Path())
-    path = Path(folder / Path(value).expanduser())
+    path = expand_path(value, folder)
     # A bare name may be a file beside the configuration, or one that is looked up elsewhere.
     return str(path) if "/" in value or path.is_file() else value
 

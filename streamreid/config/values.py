@@ -3,6 +3,7 @@
 import re
 from datetime import datetime
 from math import isfinite
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -111,6 +112,18 @@ def parse_time(value: object) -> float:
     if moment.year < 1970:
         raise ValueError("must not be before 1970")
     return moment.timestamp()
+
+
+def expand_path(text: str, folder: Path) -> Path:
+    """A path from the file, `~` expanded, relative ones below `folder`.
+
+    Raises:
+        ValueError: If `~name` stands for nobody.
+    """
+    try:
+        return folder / Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("names the home folder of a user that does not exist") from None
 
 
 def format_duration(duration_s: float) -> str:

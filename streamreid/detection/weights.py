@@ -55,7 +55,11 @@ def find_weights(
     Returns:
         The file, or None if there is none.
     """
-    path = Path(weights).expanduser()
+    try:
+        path = Path(weights).expanduser()
+    except RuntimeError:
+        # `~name` of nobody is no file.
+        return None
     if path.is_file():
         return path
     if path.name != weights:

@@ -178,7 +178,10 @@ def _parse_device(path: Path) -> SourceAddress:
 
 
 def _parse_file(path: Path, file_root: Path | None) -> SourceAddress:
-    resolved = path.expanduser().resolve()
+    try:
+        resolved = path.expanduser().resolve()
+    except RuntimeError:
+        raise ConfigError(f"'{path}' names the home folder of a user that does not exist") from None
     if file_root is not None and not resolved.is_relative_to(file_root.resolve()):
         raise ConfigError(f"'{path}' is outside '{file_root}'; only files below it may be opened")
     if not resolved.exists():

@@ -80,6 +80,12 @@ def test_defaults_are_overridden_per_camera() -> None:
     ("text", "expected"),
     [
         ("", "cams.yaml:1:1: the file is empty"),
+        (ONE_CAMERA + "store: {path: ~nobody0/x}", "cams.yaml:4:15: store.path names the home fol"),
+        (ONE_CAMERA + "  b: {url: ~nobody0/x}", "cams.yaml:4:12: cameras.b.url names the home fol"),
+        (
+            ONE_CAMERA + "matcher: {weights: ~nobody0/x}",
+            "cams.yaml:4:20: matcher.weights names th",
+        ),
         ("- 1", "cams.yaml:1:1: the file must be keys and values"),
         ("streamreid: 1\n", "cams.yaml:1:1: cameras is missing"),
         ("streamreid: 2\ncameras: {a: {url: x}}", "cams.yaml:1:13: streamreid must be 1 (found 2)"),
