@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from streamreid.evaluation.datasets import Dataset, ImageRecord, load
@@ -40,8 +41,10 @@ from streamreid.evaluation.stages import (
     evaluate_stages,
 )
 from streamreid.reid.extract import FeatureExtractor, choose_runner
+from streamreid.reid.preprocess import prepare
 from streamreid.reid.qaconv import fold
 from streamreid.reid.weights import ReidModel, load_model
+from streamreid.training.embedding_trainer import pool
 from streamreid.types import Float32Array, UInt8Array
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
@@ -69,6 +72,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--onnx", type=Path, help="OSNet x0.25 trained on MSMT17")
     parser.add_argument("--weights", nargs="*", default=[], help="names or .safetensors files")
     parser.add_argument("--pooled", nargs="*", default=[], help="compare their pooled vectors")
+    parser.add_argument("--embedding", nargs="*", default=[], help="networks trained on vectors")
     parser.add_argument("--again", nargs="*", default=[], help="rows to evaluate again")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of reid.md and reid.json")
     parser.add_argument("--threads", type=int, default=2)
@@ -183,6 +187,18 @@ def pooled_embedding(model: ReidModel) -> EmbedVectors:
     return embed
 
 
+def trained_embedding(model: ReidModel) -> EmbedVectors:
+    """Vectors of a network that was trained on them (streamreid.training.embedding_trainer)."""
+    network = model.network
+
+    @torch.inference_mode()
+    def embed(crops: Sequence[UInt8Array]) -> Float32Array:
+        maps = network.neck(network.trunk(prepare(crops, model.input_size)))
+        return np.asarray(pool(maps), np.float32)
+
+    return embed
+
+
 def update_rows(args: argparse.Namespace, rows: dict[str, Any]) -> None:
     """Evaluate the rows that are new, changed or asked for again."""
     sets = load_sets(args)
@@ -200,6 +216,10 @@ def update_rows(args: argparse.Namespace, rows: dict[str, Any]) -> None:
         name = f"{model.name}, pooled vectors, cosine"
         by_vectors = partial(evaluate_cosine, pooled_embedding(model), sets.validation)
         refresh(rows, name, model.digest, args.again, sets, by_vectors)
+    for source in args.embedding:
+        model = load_model(source)
+        by_vectors = partial(evaluate_cosine, trained_embedding(model), sets.validation)
+        refresh(rows, model.name, model.digest, args.again, sets, by_vectors)
 
 
 def refresh(
@@ -329,7 +349,8 @@ The official query and gallery images are not used: these are the last 251 ident
 official *training* set ({market_queries} counted queries, 2,648 gallery images; figures are not
 comparable with published ones). Times come from `clock.csv`, which puts each camera's sequences
 on one clock by offsets fitted on the first 500 identities. TLift alone works on calibrated
-probabilities ({plain_lift}); after re-ranking on 1 - distance ({reranked_lift}).
+probabilities ({plain_lift}), after re-ranking on 1 - distance
+({reranked_lift}); why these: [tlift.md](tlift.md).
 
 {market}
 
