@@ -83,8 +83,8 @@ def verdict(result: dict[str, Any]) -> list[str]:
         f"| idle, against decoding alone ({decode['idle']:.0f} ms/s) | {idle:.0f} | "
         f"| **{idle / decode['idle']:.2f}** | |",
         "",
-        "Targets: with people in view at least 4 times fewer milliseconds than the plain way (on the",
-        "camera side alone even the floor is not that far below it: decoding is the most of it);",
+        "Targets: with people in view at least 4 times fewer milliseconds than the plain way (on",
+        "the camera side alone even the floor is not that far below it: most of it is decoding);",
         "with nobody in view at most 1.3 times the decoding alone.",
     ]
 
