@@ -7,8 +7,17 @@ from streamreid.gallery.local import LocalScorer
 from streamreid.gallery.ring import MapLayout, Ring
 from streamreid.gallery.shortlist import STRIPS
 from streamreid.reid.extract import FeatureExtractor, choose_runner
+from streamreid.reid.matching_blocks import fast_on_this_cpu
+from streamreid.reid.multishot import DEFAULT_RULE, MultiShot
 from streamreid.reid.qaconv import fold
 from streamreid.reid.weights import load_model
+
+_STORAGE = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    "int8": torch.int8,
+}
 
 
 def build_scorer(
@@ -21,6 +30,8 @@ def build_scorer(
     exact: bool = False,
     threads: int | None = None,
     features: str = "auto",
+    rule: MultiShot = DEFAULT_RULE,
+    map_dtype: str = "auto",
 ) -> LocalScorer:
     """Load weights and reserve the gallery.
 
@@ -34,6 +45,8 @@ def build_scorer(
         threads: Threads of the feature network where its back-end can be told; None: its choice.
         features: Back-end of the feature network: "auto" (measured) or a name of
             `streamreid.reid.extract.feature_backends`.
+        rule: How the crops of two tracks are combined into one logit.
+        map_dtype: Storage dtype of the maps: "auto", "fp32", "fp16", "bf16" or "int8".
 
     Returns:
         An empty scorer.
@@ -52,7 +65,7 @@ def build_scorer(
         height=head.height,
         width=head.width,
         channels=model.network.channels,
-        map_dtype=torch.int8 if chosen.type == "cpu" else torch.float16,
+        map_dtype=_storage_dtype(map_dtype, chosen),
         vector_size=min(STRIPS, head.height) * model.network.channels,
         vector_dtype=torch.bfloat16 if chosen.type == "cpu" else torch.float16,
     )
@@ -69,10 +82,24 @@ def build_scorer(
         head,
         Ring(layout, capacity, chosen),
         exact=exact,
+        rule=rule,
         max_age_s=max_age_s,
         weights_digest=model.digest,
         calibration=model.calibration,
     )
+
+
+def _storage_dtype(name: str, device: torch.device) -> torch.dtype:
+    """Fewest bits that this device scores fast and whose error is known to be harmless."""
+    if name == "auto":
+        if device.type == "cuda":
+            return torch.float16
+        if fast_on_this_cpu("int8"):
+            return torch.int8
+        return torch.bfloat16 if fast_on_this_cpu("bf16") else torch.float32
+    if name not in _STORAGE:
+        raise ConfigError(f"storage dtype {name!r}; use auto or one of {', '.join(_STORAGE)}")
+    return _STORAGE[name]
 
 
 def _device(name: str) -> torch.device:
