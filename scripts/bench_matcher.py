@@ -1,0 +1,69 @@
+"""Measure the matcher, the feature network and the gallery; write JSON and Markdown.
+
+On a CPU:  python -m scripts.bench_matcher --out docs/results/bench
+On a GPU:  python -m scripts.bench_matcher --device cuda --out docs/results/bench
+
+Each process measures one number of threads, since a thread pool cannot be made smaller again.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from streamreid.cli.bench_features import features_table
+from streamreid.cli.bench_gallery import latency_table, rolling_table, shortlist_table
+from streamreid.cli.bench_gpu import gpu_table
+from streamreid.cli.bench_matcher import matcher_table
+from streamreid.cli.bench_table import Report, Table
+
+PARTS = ("matcher", "features", "latency", "shortlist", "rolling")
+
+
+def measure(part: str, threads: int, rounds: int, weights: str) -> Table:
+    """One table on the CPU."""
+    torch.set_num_threads(threads)
+    tables: dict[str, Callable[[], Table]] = {
+        "matcher": lambda: matcher_table(
+            channels=(128, 256, 512, 1024), threads=threads, rounds=rounds
+        ),
+        "features": lambda: features_table(weights=weights, threads=threads, rounds=rounds),
+        "latency": latency_table,
+        "shortlist": shortlist_table,
+        "rolling": rolling_table,
+    }
+    return tables[part]()
+
+
+def main() -> None:
+    """Measure what was asked for and write it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--weights", default="default")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    if arguments.device == "cuda":
+        paths = Report("matcher_gpu", [gpu_table(rounds=arguments.rounds)]).write(arguments.out)
+        print(*paths)
+        return
+    if len(arguments.threads) > 1 or len(arguments.parts) > 1:
+        for part in arguments.parts:
+            for threads in arguments.threads:
+                command = [sys.executable, "-m", "scripts.bench_matcher", "--parts", part]
+                command += ["--threads", str(threads), "--rounds", str(arguments.rounds)]
+                command += ["--weights", arguments.weights, "--out", str(arguments.out)]
+                subprocess.run(command, check=True)
+        return
+    part, threads = arguments.parts[0], arguments.threads[0]
+    table = measure(part, threads, arguments.rounds, arguments.weights)
+    print(*Report(f"{part}_{threads}_threads", [table]).write(arguments.out))
+
+
+if __name__ == "__main__":
+    main()
