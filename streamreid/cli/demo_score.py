@@ -68,7 +68,9 @@ def score_scene(store: Path, truth: SceneTruth, *, detect_fps: float = 5.0) -> D
         person_of=person_of,
         identity_of=identity_of,
         figures=_figures(person_of, identity_of),
-        tracking=evaluate_tracks(seen, identities),
+        tracking=evaluate_tracks(
+            seen, identities, seconds=lambda camera, frame: clocks[camera].seconds(frame)
+        ),
         look_alikes_apart=_apart(truth, person_of, identity_of),
         sightings=len(truth.sightings),
     )

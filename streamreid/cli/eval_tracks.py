@@ -70,9 +70,11 @@ def tracks(
     if _is_store(found):
         clocks = _clocks(truth, true, fps, start or [])
         boxes, true = _from_store(found, true, clocks, detect_fps)
+        report = evaluate_tracks(
+            true, boxes, seconds=lambda camera, frame: clocks[camera].seconds(frame)
+        )
     else:
-        boxes = _read_found(found, true)
-    report = evaluate_tracks(true, boxes)
+        report = evaluate_tracks(true, _read_found(found, true))
     if json_file is not None:
         _write_json(report, json_file)
     if json_file is None or str(json_file) != "-":

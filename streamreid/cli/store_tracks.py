@@ -28,6 +28,10 @@ class FrameClock:
         """Number of the frame captured then, from 1."""
         return round((captured_at_s - self.started_at_s) * self.fps) + 1
 
+    def seconds(self, frame: int) -> float:
+        """Capture time of a frame, epoch seconds."""
+        return self.started_at_s + (frame - 1) / self.fps
+
 
 def store_boxes(
     reader: StoreReader,
@@ -83,7 +87,7 @@ def looked_at(truth: TrackBoxes, clock: FrameClock, detect_fps: float) -> TrackB
                 camera_id=CameraId(""),
                 index=number - 1,
                 segment=0,
-                captured_at_s=clock.started_at_s + (number - 1) / clock.fps,
+                captured_at_s=clock.seconds(number),
                 time_source="file",
                 y=plane,
                 u=plane,

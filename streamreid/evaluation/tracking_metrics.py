@@ -4,8 +4,9 @@ Source: TrackEval (MIT), classes HOTA, CLEAR and Identity; our part is the data 
 the names of what comes back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,13 +71,18 @@ class TrackingReport:
 
 
 def evaluate_tracks(
-    truth: Mapping[CameraId, TrackBoxes], found: Mapping[CameraId, TrackBoxes]
+    truth: Mapping[CameraId, TrackBoxes],
+    found: Mapping[CameraId, TrackBoxes],
+    *,
+    seconds: Callable[[CameraId, int], float] | None = None,
 ) -> TrackingReport:
     """Judge tracks against the truth.
 
     Args:
         truth: True boxes per camera.
-        found: Boxes to be judged; times and identities mean the same in all cameras.
+        found: Boxes to be judged; identities mean the same in all cameras.
+        seconds: When a camera's frame was taken, for the order of moments over cameras; by default
+            equal frame numbers are one moment.
 
     Returns:
         The report.
@@ -91,8 +97,10 @@ def evaluate_tracks(
         )
     nothing = TrackBoxes(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4)))
     pairs = {camera: (boxes, found.get(camera, nothing)) for camera, boxes in truth.items()}
-    raw = {camera: _count([_moments(*pair)]) for camera, pair in pairs.items()}
-    multi = _count([_moments(*pair) for pair in pairs.values()])
+    when = seconds or (lambda _, frame: float(frame))
+    moments = {camera: _moments(*pair, partial(when, camera)) for camera, pair in pairs.items()}
+    raw = {camera: _count([own]) for camera, own in moments.items()}
+    multi = _count(list(moments.values()))
     return TrackingReport(
         cameras={camera: _result(counted) for camera, counted in raw.items()},
         single=_result(_combined(raw)),
@@ -104,19 +112,19 @@ def evaluate_tracks(
 class _Moment:
     """The boxes of one camera at one time."""
 
-    time: int
+    at_s: float
     truth_ids: Int64Array
     found_ids: Int64Array
     overlap: Float64Array
 
 
-def _moments(truth: TrackBoxes, found: TrackBoxes) -> list[_Moment]:
+def _moments(truth: TrackBoxes, found: TrackBoxes, when: Callable[[int], float]) -> list[_Moment]:
     moments = []
     for time in np.union1d(truth.time, found.time).tolist():
         true_rows, found_rows = truth.time == time, found.time == time
         moments.append(
             _Moment(
-                time,
+                when(time),
                 truth.identity[true_rows],
                 found.identity[found_rows],
                 box_overlap(truth.boxes_xyxy[true_rows], found.boxes_xyxy[found_rows]),
@@ -139,12 +147,10 @@ def box_overlap(a_xyxy: Float64Array, b_xyxy: Float64Array) -> Float64Array:
 def _count(cameras: Sequence[Sequence[_Moment]]) -> dict[str, Any]:
     """Run TrackEval on moments of one or more cameras in order of time."""
     moments = sorted(
-        (moment for camera in cameras for moment in camera), key=lambda moment: moment.time
+        (moment for camera in cameras for moment in camera), key=lambda moment: moment.at_s
     )
-    truth_ids, found_ids = (
-        np.unique(np.concatenate([np.zeros(0, np.int64), *(get(moment) for moment in moments)]))
-        for get in (lambda m: m.truth_ids, lambda m: m.found_ids)
-    )
+    truth_ids = _distinct([moment.truth_ids for moment in moments])
+    found_ids = _distinct([moment.found_ids for moment in moments])
     data = {
         "num_timesteps": len(moments),
         "num_gt_ids": len(truth_ids),
@@ -160,6 +166,10 @@ def _count(cameras: Sequence[Sequence[_Moment]]) -> dict[str, Any]:
     }
     counted["sizes"] = (data["num_gt_dets"], data["num_gt_ids"], data["num_tracker_ids"])
     return counted
+
+
+def _distinct(identities: Sequence[Int64Array]) -> Int64Array:
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *identities]))
 
 
 def _library_metrics() -> dict[str, Any]:

@@ -69,6 +69,16 @@ def test_a_person_renamed_in_the_second_camera_counts_over_cameras_only() -> Non
     assert report.single.found_identities == report.multi.found_identities == 2
 
 
+def test_cameras_that_are_not_in_step_are_ordered_by_their_clocks() -> None:
+    truth = {A: _boxes(_walk(1, range(10))), B: _boxes(_walk(1, range(10)))}
+    found = {A: _boxes(_walk(4, range(10))), B: _boxes(_walk(9, range(10)))}
+    assert evaluate_tracks(truth, found).multi.switches > 1
+    later = evaluate_tracks(
+        truth, found, seconds=lambda camera, frame: frame + 60.0 * (camera == B)
+    )
+    assert later.multi.switches == 1
+
+
 def test_two_people_given_one_name_in_two_cameras() -> None:
     truth = {A: _boxes(_walk(1, range(10))), B: _boxes(_walk(2, range(10)))}
     report = evaluate_tracks(
