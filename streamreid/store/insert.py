@@ -38,7 +38,7 @@ class Inserter:
     """Writes one batch inside a transaction that somebody else begins and ends.
 
     Attributes:
-        duplicates: Messages of the batch that were in the store before.
+        known: Messages of the batch that were decided about before, and what was decided.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Inserter:
         self._stored_at_s = stored_at_s
         self._counts: dict[tuple[int, int, str], Counter[str]] = {}
         self._last_seq: dict[tuple[int, int, str], int] = {}
-        self.duplicates: list[MessageId] = []
+        self.known: dict[MessageId, Disposition] = {}
 
     def write(self, batch: Batch) -> None:
         """Write everything of the batch that the store does not have yet."""
@@ -81,7 +81,11 @@ class Inserter:
             (*stream, message.seq, disposition),
         )
         if cursor.rowcount == 0:
-            self.duplicates.append(message)
+            (self.known[message],) = self._connection.execute(
+                "SELECT disposition FROM receipts "
+                "WHERE camera_id = ? AND incarnation = ? AND kind = ? AND seq = ?",
+                (*stream, message.seq),
+            ).fetchone()
             return False
         self._counts.setdefault(stream, Counter())[disposition] += 1
         self._last_seq[stream] = max(message.seq, self._last_seq.get(stream, -1))

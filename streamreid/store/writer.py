@@ -32,10 +32,28 @@ class Committed:
     """What became of a batch.
 
     Attributes:
-        duplicates: Messages that were in the store before; nothing of them was written again.
+        known: Messages that were decided about before, and what was decided (`stored`, `stale`
+            and so on); nothing of them was written or counted again.
     """
 
-    duplicates: frozenset[MessageId]
+    known: Mapping[MessageId, Disposition]
+
+    @property
+    def duplicates(self) -> frozenset[MessageId]:
+        """The messages that were decided about before."""
+        return frozenset(self.known)
+
+    def disposition(self, message: MessageId, now: Disposition = "stored") -> Disposition:
+        """What to acknowledge: what was decided first, however often a message comes.
+
+        Args:
+            message: The message.
+            now: What this batch decided about it.
+        """
+        earlier = self.known.get(message)
+        if earlier is None:
+            return now
+        return "duplicate" if earlier == "stored" else earlier
 
 
 def open_store(
@@ -214,7 +232,7 @@ class StoreWriter:
         self._since_prune += len(batch.crops) + len(batch.detections)
         if self._since_prune >= _PRUNE_EVERY:
             self._prune_receipts()
-        return Committed(frozenset(insert.duplicates))
+        return Committed(insert.known)
 
     def set_produced(
         self,

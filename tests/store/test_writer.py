@@ -84,6 +84,23 @@ def test_counters_say_stored_and_dropped_by_reason(path: Path) -> None:
     assert produced == 1 + sum(reasons.values())
 
 
+def test_what_was_decided_first_is_what_is_acknowledged(path: Path) -> None:
+    with open_writer(path) as store:
+        row = crop_row(store, 1)
+        store.commit(Batch(crops=(row,), drops=(Drop(message(2), "stale"),)))
+        again = store.commit(
+            Batch(
+                crops=(crop_row(store, 2), crop_row(store, 3)), drops=(Drop(message(1), "stale"),)
+            )
+        )
+        assert again.known == {message(1): "stored", message(2): "stale"}
+        assert again.disposition(message(1), "stale") == "duplicate"
+        assert again.disposition(message(2)) == "stale"
+        assert again.disposition(message(3)) == "stored"
+        assert again.disposition(message(4), "disk_full") == "disk_full"
+        assert stored_seqs(store, DOOR, INCARNATION, "crop") == {1, 3}
+
+
 def test_a_failing_batch_leaves_nothing_and_may_be_repeated(path: Path) -> None:
     with open_writer(path) as store:
         good = crop_row(store, 1)
