@@ -97,8 +97,7 @@ def test_without_a_gpu_or_interpreter_there_is_no_kernel(monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["fp16", "i8"])
-@pytest.mark.parametrize("channels", [64, 128, 256])
+@pytest.mark.parametrize(("dtype", "channels"), [("fp16", 128), ("i8", 128), ("fp16", 256)])
 def test_kernel_compiles_for_hopper_without_spilling(dtype: str, channels: int) -> None:
     """The compiler needs no GPU; it must choose the tensor cores and not spill registers."""
     command = [sys.executable, "-m", "scripts.compile_kernels", dtype, str(channels)]
