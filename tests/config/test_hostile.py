@@ -126,6 +126,11 @@ INJECTIONS = [
 ]
 
 
+SQL = ["'", '"', "`", "\\", ";", "--", "/*", "')", "' UNION SELECT 1", "' OR ''='", "%", "%27"]
+WORDS = ["1", "door", "NULL", "sqlite_schema", "x' AND 1=1", "x) OR (1=1", "0x27"]
+INJECTIONS += [f"{word}{part}" for word in WORDS for part in SQL]
+
+
 @pytest.mark.parametrize("name", INJECTIONS, ids=repr)
 def test_a_camera_name_that_could_do_harm_is_refused(name: str) -> None:
     escaped = "".join(f"\\u{ord(character):04x}" for character in name)
