@@ -126,7 +126,7 @@ INJECTIONS = [
 ]
 
 
-SQL = ["'", '"', "`", "\\", ";", "--", "/*", "')", "' UNION SELECT 1", "' OR ''='", "%", "%27"]
+SQL = ["'", '"', "`", "\\", ";", " --", "/*", "')", "' UNION SELECT 1", "' OR ''='", "%", "%27"]
 WORDS = ["1", "door", "NULL", "sqlite_schema", "x' AND 1=1", "x) OR (1=1", "0x27"]
 INJECTIONS += [f"{word}{part}" for word in WORDS for part in SQL]
 
