@@ -27,6 +27,7 @@ from streamreid.messages.values import (
     CropMessage,
     DetectionsMessage,
     Goodbye,
+    Heard,
     Hello,
     MatcherMessage,
     Progress,
@@ -239,6 +240,10 @@ def _decode_who(values: _Header) -> Who:
     return Who()
 
 
+def _decode_heard(values: _Header) -> Heard:
+    return Heard(fields.integer(fields.items(values, "heard", 1, 1)[0], "count"))
+
+
 def _decode_goodbye(values: _Header) -> Goodbye:
     return Goodbye(fields.integer(fields.items(values, "goodbye", 1, 1)[0], "epoch"))
 
@@ -258,5 +263,6 @@ _MATCHER_DECODERS: dict[str, tuple[int, Callable[[_Header], MatcherMessage]]] = 
     "welcome": (1, _decode_welcome),
     "ack": (1, _decode_ack),
     "who": (1, _decode_who),
+    "heard": (1, _decode_heard),
     "goodbye": (1, _decode_goodbye),
 }

@@ -22,6 +22,7 @@ from streamreid.messages.values import (
     CropMessage,
     DetectionsMessage,
     Goodbye,
+    Heard,
     Hello,
     MatcherMessage,
     Progress,
@@ -119,6 +120,10 @@ def _encode_who(_: Who) -> tuple[str, _Header, None]:
     return "who", (), None
 
 
+def _encode_heard(m: Heard) -> tuple[str, _Header, None]:
+    return "heard", (m.count,), None
+
+
 def _encode_goodbye(m: Goodbye) -> tuple[str, _Header, None]:
     return "goodbye", (m.epoch,), None
 
@@ -133,5 +138,6 @@ _ENCODERS: dict[type, Callable[[Any], tuple[str, _Header, bytes | None]]] = {
     Welcome: _encode_welcome,
     Ack: _encode_ack,
     Who: _encode_who,
+    Heard: _encode_heard,
     Goodbye: _encode_goodbye,
 }

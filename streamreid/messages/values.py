@@ -130,6 +130,13 @@ class Who:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """The matcher took some Progress messages, so that many more may follow."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Goodbye:
     """Answer to Bye: the matcher knows that nothing more will come from this worker."""
 
@@ -137,4 +144,4 @@ class Goodbye:
 
 
 WorkerMessage = Hello | CropMessage | DetectionsMessage | TrackMessage | Progress | Bye
-MatcherMessage = Welcome | Ack | Who | Goodbye
+MatcherMessage = Welcome | Ack | Who | Heard | Goodbye

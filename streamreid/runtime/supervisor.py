@@ -35,6 +35,7 @@ class SupervisorRules:
         silent_matcher_s: The same for the matcher, which may have a large decision to make.
         start_s: The same before its first turn: models are loaded then.
         stop_s: A worker that was asked to stop is killed after this.
+        finish_s: The same for the matcher after the end of all files, when it decides what is left.
         check_s: How often the books are checked.
         tick_s: How often liveness is looked at and `on_tick` is called.
     """
@@ -44,6 +45,7 @@ class SupervisorRules:
     silent_matcher_s: float = 60.0
     start_s: float = 300.0
     stop_s: float = 10.0
+    finish_s: float = 3600.0
     check_s: float = 5.0
     tick_s: float = 0.5
 
@@ -113,9 +115,17 @@ class Supervisor:
         self._stop_requests += 1
         if self._stop_requests == 1:
             self._log("info", "stopping: cameras first, then the matcher")
+            self._hurry()
             return
         for child in self._children.values():
             child.signal(signal.SIGKILL)
+
+    def _hurry(self) -> None:
+        """Whoever may take long to finish has to be quick now."""
+        soon_s = self._clock.monotonic_s() + self._rules.stop_s
+        for child in self._children.values():
+            if child.kill_at_s is not None:
+                child.kill_at_s = min(child.kill_at_s, soon_s)
 
     def reload(self) -> dict[str, list[str]]:
         """Read the configuration again; add, remove and restart what changed.
@@ -269,8 +279,10 @@ class Supervisor:
             return
         for child in self._children.values():
             # at the end of all files a matcher that just died comes back first, to finish its work
-            if self._stop_requests or child.turns > 0:
+            if self._stop_requests:
                 self._stop_child(child)
+            elif child.turns > 0 and child.state == "running":
+                child.ask_to_stop(self._rules.finish_s)
 
     def _stop_child(self, child: Child) -> None:
         """Ask one worker to end, or leave it ended."""

@@ -104,6 +104,12 @@ class Outbox:
         return len(self._waiting) >= self._max_messages or self._waiting_bytes >= self._max_bytes
 
     @property
+    def oldest_order(self) -> float:
+        """Place of the oldest message not settled, sent or not; infinite without one."""
+        sent = next(iter(self._in_flight.values()), None)
+        return min(math.inf if sent is None else sent.order, self.head_order)
+
+    @property
     def fill(self) -> float:
         """How full it is; 1 or more means that it drops, or makes the caller wait."""
         return max(len(self._waiting) / self._max_messages, self._waiting_bytes / self._max_bytes)

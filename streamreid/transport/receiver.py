@@ -5,7 +5,7 @@ It decides nothing about crops: the caller stores them and calls `ack` after the
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import TracebackType
 from typing import Literal, Protocol, Self, cast
@@ -15,10 +15,15 @@ from streamreid.messages import (
     MAX_ACK_ITEMS,
     Ack,
     Bye,
+    CropMessage,
+    DetectionsMessage,
     Disposition,
     Goodbye,
+    Heard,
     Hello,
     Kind,
+    Progress,
+    TrackMessage,
     Welcome,
     Who,
     WorkerMessage,
@@ -31,6 +36,13 @@ from streamreid.types import CameraId
 
 _MAX_CAMERAS = 4096
 _INCARNATIONS_KEPT = 2
+
+KIND_OF: dict[type, Kind] = {
+    CropMessage: "crop",
+    DetectionsMessage: "detections",
+    TrackMessage: "track",
+}
+"""Kind of each type of counted message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,29 @@ class Received:
     camera_id: CameraId
     incarnation: int
     message: WorkerMessage
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One worker's messages of one kind.
+
+    Attributes:
+        remembered: So many answers are kept; a worker never has more messages unacknowledged.
+        given: Sequence numbers given to the caller and not yet answered.
+        answered: The last answers, oldest first.
+    """
+
+    remembered: int
+    given: set[int] = field(default_factory=set)
+    answered: dict[int, Disposition] = field(default_factory=dict)
+
+    def answer(self, items: Iterable[tuple[int, Disposition]]) -> None:
+        """Remember what the worker is told."""
+        for seq, disposition in items:
+            self.given.discard(seq)
+            self.answered[seq] = disposition
+        while len(self.answered) > self.remembered:
+            del self.answered[next(iter(self.answered))]
 
 
 class ReceiverCounters(Protocol):
@@ -88,6 +123,7 @@ class Receiver:
         self._on_rejected = on_rejected
         self._knows = knows
         self._peers: dict[CameraId, deque[int]] = {}
+        self._streams: dict[tuple[CameraId, int, Kind], _Stream] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -106,8 +142,12 @@ class Receiver:
         return self._epoch
 
     def poll(self, timeout_s: float, limit: int = 256) -> list[Received]:
-        """Wait for messages, at most `timeout_s`, and give those that can be read, in order."""
+        """Wait for messages, at most `timeout_s`, and give those that can be read, in order.
+
+        A message is given once, also when its worker sends it again after a broken connection.
+        """
         received = []
+        heard: dict[bytes, int] = {}
         for arrival in self._link.poll(timeout_s, limit):
             self._counters.add("messages_received")
             try:
@@ -116,8 +156,13 @@ class Receiver:
                 self._counters.add("messages_rejected")
                 self._on_rejected(exc)
                 continue
-            if one is not None:
-                received.append(one)
+            if one is None:
+                continue
+            received.append(one)
+            if isinstance(one.message, Progress):
+                heard[arrival.peer] = heard.get(arrival.peer, 0) + 1
+        for peer, count in heard.items():
+            self._link.send(peer, encode(Heard(count)))
         return received
 
     def ack(
@@ -132,6 +177,8 @@ class Receiver:
         A worker that is gone is not told: when it comes back it sends them again.
         """
         entries = tuple(items)
+        if self._is_known(camera_id, incarnation):
+            self._stream(camera_id, incarnation, kind).answer(entries)
         peer = _peer(camera_id, incarnation)
         for start in range(0, len(entries), MAX_ACK_ITEMS):
             part = entries[start : start + MAX_ACK_ITEMS]
@@ -148,15 +195,27 @@ class Receiver:
         try:
             message = decode_worker(arrival.parts, camera_id)
         except MessageError as exc:
-            if exc.kind is not None and exc.seq is not None:
+            known = self._is_known(camera_id, incarnation)
+            if known and exc.kind is not None and exc.seq is not None:
                 kind = cast(Kind, exc.kind)
                 self.ack(camera_id, incarnation, kind, [(exc.seq, "rejected")])
             raise
         if isinstance(message, Hello):
             self._greet(message, camera_id, incarnation)
-        elif incarnation not in self._peers.get(camera_id, ()):
+        elif not self._is_known(camera_id, incarnation):
             self._link.send(arrival.peer, encode(Who()))
             return None
+        if isinstance(message, CropMessage | DetectionsMessage | TrackMessage):
+            kind = KIND_OF[type(message)]
+            stream = self._stream(camera_id, incarnation, kind)
+            if message.seq in stream.answered:
+                self.ack(
+                    camera_id, incarnation, kind, [(message.seq, stream.answered[message.seq])]
+                )
+                return None
+            if message.seq in stream.given:
+                return None
+            stream.given.add(message.seq)
         if isinstance(message, Bye):
             self._link.send(arrival.peer, encode(Goodbye(self._epoch)))
         return Received(camera_id, incarnation, message)
@@ -172,7 +231,25 @@ class Receiver:
         incarnations = self._peers.setdefault(camera_id, deque(maxlen=_INCARNATIONS_KEPT))
         if incarnation not in incarnations:
             incarnations.append(incarnation)
+            self._forget(camera_id)
         self._link.send(_peer(camera_id, incarnation), encode(Welcome(self._epoch, self._window)))
+
+    def _is_known(self, camera_id: CameraId, incarnation: int) -> bool:
+        """Whether a worker has said Hello to this matcher."""
+        return incarnation in self._peers.get(camera_id, ())
+
+    def _forget(self, camera_id: CameraId) -> None:
+        """Forget what workers long gone have sent."""
+        known = self._peers[camera_id]
+        for key in [key for key in self._streams if key[0] == camera_id and key[1] not in known]:
+            del self._streams[key]
+
+    def _stream(self, camera_id: CameraId, incarnation: int, kind: Kind) -> _Stream:
+        """What was given and answered of one worker's messages of one kind."""
+        key = (camera_id, incarnation, kind)
+        if key not in self._streams:
+            self._streams[key] = _Stream(remembered=2 * self._window)
+        return self._streams[key]
 
 
 def _peer(camera_id: CameraId, incarnation: int) -> bytes:

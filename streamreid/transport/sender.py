@@ -21,6 +21,7 @@ from streamreid.messages import (
     CropMessage,
     DetectionsMessage,
     Goodbye,
+    Heard,
     Hello,
     Kind,
     Progress,
@@ -45,6 +46,7 @@ _HELLO_RETRY_S = 1.0
 _HELLO_RETRY_MAX_S = 10.0
 _SILENCE_S = 5.0
 _TURN_S = 0.05
+_MARKS_IN_FLIGHT = 64
 
 
 class SenderCounters(Protocol):
@@ -106,6 +108,8 @@ class Sender:
         }
         self._order = 0
         self._marks: deque[tuple[int, float]] = deque()
+        self._marks_in_flight = 0
+        self._told: deque[tuple[int, float]] = deque(maxlen=1 if hello.live else None)
         self._up = False
         self._epoch: int | None = None
         self._welcomed = False
@@ -303,15 +307,23 @@ class Sender:
 
     def _send_mark(self) -> bool:
         """Send the oldest progress mark unless something made before it waits."""
-        if not self._marks:
+        if not self._marks or self._marks_in_flight >= _MARKS_IN_FLIGHT:
             return False
         order, captured_at_s = self._marks[0]
         if any(box.head_order <= order for box in self._boxes.values()):
             return False
         if not self._link.send(encode(Progress(captured_at_s))):
             return False
-        self._marks.popleft()
+        self._told.append(self._marks.popleft())
+        self._marks_in_flight += 1
+        self._forget_marks()
         return True
+
+    def _forget_marks(self) -> None:
+        """Forget told marks but for those that a new matcher needs between the messages it gets."""
+        oldest = min(box.oldest_order for box in self._boxes.values())
+        while len(self._told) > 1 and self._told[1][0] < oldest:
+            self._told.popleft()
 
     def _flush(self, kind: Kind) -> bool:
         """Send what one outbox may send; False when the link takes no more."""
@@ -377,6 +389,8 @@ class Sender:
             case Ack() if message.epoch == self._epoch:
                 self._boxes[message.kind].settle(message.items)
                 self._counters.set("last_ack_at_s", self._clock.now_s())
+            case Heard():
+                self._marks_in_flight = max(0, self._marks_in_flight - message.count)
             case Goodbye():
                 self._goodbye = True
             case Who() if not self._awaiting_welcome:
@@ -392,6 +406,9 @@ class Sender:
             return
         self._epoch = welcome.epoch
         self._welcomed = True
+        self._marks_in_flight = 0
+        self._marks.extendleft(reversed(self._told))
+        self._told.clear()
         self._awaiting_welcome = False
         self._retry_s = _HELLO_RETRY_S
         self._retry_at_s = self._clock.monotonic_s() + _SILENCE_S

@@ -25,7 +25,7 @@ _HEARTBEAT_MS = 500
 _HEARTBEAT_TIMEOUT_MS = 1500
 _HANDSHAKE_MS = 10_000
 _SENDER_LINGER_MS = 200
-_CONTROL_MESSAGES = 64
+_CONTROL_MESSAGES = 128
 _ZERO_COPY_BYTES = 64 * 1024
 _MAX_CONNECTIONS = 512
 _MAX_UNFINISHED_BYTES = 16 * 1024 * 1024
@@ -133,8 +133,9 @@ class ZmqMatcherLink:
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
-        # a sound worker never has more under way, so this bounds what a hostile one can pile up
-        self._socket.setsockopt(zmq.RCVHWM, window * len(KINDS) + _CONTROL_MESSAGES)
+        # A sound worker never reaches this bound: the library would then stop reading, heartbeats
+        # too, and break the connection. Twice, because it counts in steps of half the bound.
+        self._socket.setsockopt(zmq.RCVHWM, 2 * (window * len(KINDS) + _CONTROL_MESSAGES))
         self._monitor = _watch(self._context, self._socket, _MATCHER_EVENTS)
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
@@ -173,6 +174,8 @@ class ZmqMatcherLink:
                 self._guard.check()
                 break
             self._guard.arrived(_source(frames[0]), sum(map(len, frames)))
+            if _superseded(frames):
+                continue
             arrivals.append(Arrival(frames[0].bytes, tuple(map(_part, frames[1:]))))
         return arrivals
 
@@ -328,6 +331,20 @@ def _source(frame: zmq.Frame) -> int:
         return int(frame.get(zmq.SRCFD))
     except zmq.ZMQError:
         return -1
+
+
+def _superseded(frames: Sequence[zmq.Frame]) -> bool:
+    """True for what an old connection left when the same worker had connected again.
+
+    The library gives the old connection a number as its routing id. Its messages are not lost: the
+    worker sends again what was not acknowledged.
+    """
+    if frames[0].bytes[:1] != b"\0" or len(frames) < 2:
+        return False
+    try:
+        return bool(frames[1].get("Identity"))
+    except zmq.ZMQError:
+        return False
 
 
 def _part(frame: zmq.Frame) -> Part:

@@ -22,6 +22,7 @@ from streamreid.messages import (
     CropMessage,
     DetectionsMessage,
     Goodbye,
+    Heard,
     Hello,
     MatcherMessage,
     Progress,
@@ -72,9 +73,10 @@ def test_worker_messages_survive_the_way_to_bytes_and_back(message: WorkerMessag
         Ack(5, "track", ((0, "stored"), (2**63 - 1, "disk_full"), (4, "duplicate"))),
         Ack(5, "crop", tuple((seq, "stale") for seq in range(MAX_ACK_ITEMS))),
         Who(),
+        Heard(64),
         Goodbye(5),
     ],
-    ids=["welcome", "ack", "longest ack", "who", "goodbye"],
+    ids=["welcome", "ack", "longest ack", "who", "heard", "goodbye"],
 )
 def test_matcher_messages_survive_the_way_to_bytes_and_back(message: MatcherMessage) -> None:
     assert decode_matcher(encode(message)) == message

@@ -40,6 +40,7 @@ def main() -> int:
         for turn in range(10_000):
             counters.add("turns")
             if stop() and args.behaviour != "deaf":
+                time.sleep(2.0 if args.behaviour == "thorough" else 0.0)
                 return 0
             code = _misbehave(args.behaviour, turn, args.name)
             if code is not None:

@@ -28,6 +28,7 @@ class Network:
         run_dir: Where counters lie.
         turn_s: How long one turn waits.
         endpoint: Address, for those who come without being asked.
+        break_connection: Loses what is under way between one worker and the matcher.
     """
 
     open_sender: Callable[..., Sender]
@@ -36,6 +37,7 @@ class Network:
     clock: Clock
     turn_s: float
     endpoint: str = ""
+    break_connection: Callable[[Sender], None] = lambda _: None
     rejected: list[MessageError] = field(default_factory=list)
     opened: list[Any] = field(default_factory=list)
 
@@ -166,7 +168,23 @@ def inproc_network(run_dir: Path, clock: Clock) -> Network:
         run_dir,
         clock,
         turn_s=0.001,
+        break_connection=lambda sender: _break_inproc(board, sender),
     )
+
+
+def _break_inproc(board: inproc.Switchboard, sender: Sender) -> None:
+    """Lose the connection of one worker."""
+    peer = sender._link._peer  # type: ignore[attr-defined]
+    board.detach_worker(peer)
+    board._inbox.clear()
+    board.attach_worker(peer)
+
+
+def _break_zeromq(endpoint: str, sender: Sender) -> None:
+    """Close the socket's connection; it then makes a new one."""
+    link = sender._link
+    link._socket.disconnect(endpoint)  # type: ignore[attr-defined]
+    link._socket.connect(endpoint)  # type: ignore[attr-defined]
 
 
 def zeromq_network(run_dir: Path, endpoint: str) -> Network:
@@ -178,4 +196,5 @@ def zeromq_network(run_dir: Path, endpoint: str) -> Network:
         SystemClock(),
         turn_s=0.005,
         endpoint=endpoint,
+        break_connection=lambda sender: _break_zeromq(endpoint, sender),
     )

@@ -1,5 +1,6 @@
 """What every transport promises: the same tests run on ZeroMQ and inside one process."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -287,3 +288,85 @@ class TestTransport:
             matcher.turn()
         assert matcher.messages(Hello)[-1].width == 1920
         assert len(matcher.messages(CropMessage)) == 2
+
+    def test_progress_never_floods_a_busy_matcher(self, network: Network) -> None:
+        """Uncounted messages are bounded too: the connection survives a matcher that computes."""
+        matcher = Matcher(network, set())
+        sender = network.sender(live=False)
+        network.connect(sender, matcher)
+        for index in range(1000):
+            sender.progress(float(index))
+            if index % 20 == 0:
+                sender.send_crop(make_crop(captured_at_s=10.0 + index))
+            sender.pump(0.0)
+        assert not matcher.messages(Progress)
+        matcher.turn()
+        assert 0 < len(matcher.messages(Progress)) <= 64
+        network.until(lambda: sender.drain(0.0), lambda: sender.pump(network.turn_s), matcher.turn)
+        times = [one.captured_at_s for one in matcher.messages(Progress)]
+        assert times == sorted(times)
+        assert times[-1] == 999.0
+        assert network.value("welcomes", role="camera") == 1
+        assert network.books().stored == 50
+        order = [one.message for one in matcher.heard if not isinstance(one.message, Hello)]
+        for crop, after in itertools.pairwise(order):
+            if isinstance(crop, CropMessage) and isinstance(after, Progress):
+                assert after.captured_at_s >= crop.crop.captured_at_s - 10.0
+
+    @pytest.mark.parametrize("live", [True, False], ids=["live", "file"])
+    def test_a_broken_connection_repeats_and_reorders_nothing(
+        self, network: Network, live: bool
+    ) -> None:
+        """The same matcher goes on: every message is given once and in order."""
+        matcher = Matcher(network, set())
+        matcher.acknowledging = False
+        sender = network.sender(live=live)
+        network.connect(sender, matcher)
+        for index in range(8):
+            sender.send_crop(make_crop(captured_at_s=10.0 + index))
+            sender.progress(10.0 + index)
+        network.until(
+            lambda: len(matcher.messages(CropMessage)) >= 3,
+            lambda: sender.pump(network.turn_s),
+            matcher.turn,
+        )
+        network.break_connection(sender)
+        network.until(
+            lambda: network.value("welcomes", role="camera") >= 2,
+            lambda: sender.pump(network.turn_s),
+            matcher.turn,
+        )
+        matcher.speak()
+        network.until(lambda: sender.drain(0.0), lambda: sender.pump(network.turn_s), matcher.turn)
+        assert [one.seq for one in matcher.messages(CropMessage)] == list(range(8))
+        counts = network.books()
+        assert (counts.produced, counts.stored, counts.depth) == (8, 8, 0)
+        assert network.rejected == []
+
+    def test_a_new_matcher_hears_the_progress_between_the_messages_it_gets(
+        self, network: Network
+    ) -> None:
+        """A replay orders by them: it must not depend on when a matcher died."""
+        first = Matcher(network, set(), epoch=1)
+        first.acknowledging = False
+        sender = network.sender(live=False)
+        network.connect(sender, first)
+        for index in range(4):
+            sender.progress(10.0 + index)
+            sender.send_crop(make_crop(captured_at_s=8.0 + index))
+        network.until(
+            lambda: len(first.messages(CropMessage)) == 4,
+            lambda: sender.pump(network.turn_s),
+            first.turn,
+        )
+        first.receiver.ack(CAMERA, 7, "crop", [(0, "stored"), (1, "stored")])
+        network.until(lambda: sender.pending == 2, lambda: sender.pump(network.turn_s), first.turn)
+        first.receiver.close()
+        second = Matcher(network, set(), epoch=2)
+        network.until(lambda: sender.drain(0.0), lambda: sender.pump(network.turn_s), second.turn)
+        content = [
+            one.message.captured_at_s if isinstance(one.message, Progress) else one.message.seq
+            for one in second.heard
+            if isinstance(one.message, Progress | CropMessage)
+        ]
+        assert content[-4:] == [12.0, 2, 13.0, 3]

@@ -2,6 +2,7 @@
 
 import random
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -216,3 +217,31 @@ def test_a_track_end_of_another_camera_cannot_be_forged(network: Network) -> Non
     sender.send_track(make_track())
     network.until(lambda: sender.pending == 0, lambda: sender.pump(network.turn_s), matcher.turn)
     assert {one.camera_id for one in matcher.heard} == {"window"}
+
+
+def test_what_a_superseded_connection_left_is_passed_over_without_complaint(
+    network: Network,
+) -> None:
+    """A worker connects again before the matcher has read what it sent before."""
+    matcher = Matcher(network, set())
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    for number in range(2):
+        worker = context.socket(zmq.DEALER)
+        worker.setsockopt(zmq.LINGER, 1000)
+        worker.setsockopt(zmq.ROUTING_ID, b"door.7")
+        worker.connect(network.endpoint)
+        worker.send_multipart(encode(make_hello()))
+        for seq in range(5):
+            worker.send_multipart(encode(CropMessage(seq, make_crop())))
+        time.sleep(0.3)
+        if number == 0:
+            # known to the matcher, mostly unread, and gone
+            assert len(matcher.receiver.poll(1.0, limit=1)) == 1
+            worker.close()
+            time.sleep(0.3)
+    for _ in range(10):
+        matcher.turn()
+    assert network.rejected == []
+    assert [one.seq for one in matcher.messages(CropMessage)] == [0, 1, 2, 3, 4]
+    worker.close()
+    context.term()
