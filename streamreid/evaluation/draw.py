@@ -112,30 +112,6 @@ def draw_match(
     return np.asarray(canvas)
 
 
-def contact_sheet(
-    rows: Sequence[Sequence[tuple[UInt8Array, tuple[int, int, int]]]], *, height: int = 160
-) -> UInt8Array:
-    """Lay crops out in rows, each with a coloured frame.
-
-    Args:
-        rows: Crops with the colour of their frame; every row may have another length.
-        height: Pixels per crop; the width is half of it.
-
-    Returns:
-        RGB picture, shape `(H, W, 3)`, uint8.
-    """
-    width, border = height // 2, 4
-    cell = (width + 2 * border + 4, height + 2 * border + 4)
-    columns = max((len(row) for row in rows), default=1)
-    canvas = Image.new("RGB", (cell[0] * columns, cell[1] * max(len(rows), 1)), _BACKGROUND)
-    for number, row in enumerate(rows):
-        for place, (crop, colour) in enumerate(row):
-            framed = Image.new("RGB", (width + 2 * border, height + 2 * border), colour)
-            framed.paste(_resized(crop, width, height), (border, border))
-            canvas.paste(framed, (place * cell[0] + 2, number * cell[1] + 2))
-    return np.asarray(canvas)
-
-
 def _scaled(crop: UInt8Array) -> Image.Image:
     return _resized(crop, _CROP_WIDTH, _CROP_HEIGHT)
 
