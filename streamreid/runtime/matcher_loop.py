@@ -108,11 +108,13 @@ class MatcherLoop:
         self._event_time_s = float("-inf")
         self._evicted_to_s = float("-inf")
         self._behind = False
+        self._held: list[Item] = []
 
     @property
     def done(self) -> bool:
         """True when every file has ended and everything of it is decided upon."""
-        return self._options.replay and self._ended >= self._expected and not len(self._merger)
+        waiting = bool(self._held) or len(self._merger) > 0
+        return self._options.replay and self._ended >= self._expected and not waiting
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Work until all files have ended or somebody asks to stop; then decide what is due."""
@@ -126,6 +128,16 @@ class MatcherLoop:
             self._decide(self._engine.close(self._event_time_s))
         else:
             self._decide(self._engine.tick(self._clock.now_s()))
+        self._save()
+
+    @property
+    def event_time_s(self) -> float:
+        """How far the cameras have come, epoch seconds of capture time."""
+        return self._event_time_s
+
+    def commit_outcome(self, outcome: Outcome) -> None:
+        """Write what a correction changed, after everything that was decided before it."""
+        self._decide(outcome)
         self._save()
 
     def turn(self) -> None:
@@ -177,6 +189,17 @@ class MatcherLoop:
 
     def _process_ready(self) -> bool:
         """Process what the merger gives, at most one batch; True when there may be more."""
+        if self._options.replay and self._chores.disk != "ok":
+            # Files wait: nothing of them is acknowledged until there is room.
+            return False
+        items, self._held = self._held, []
+        if not items:
+            items = self._next_batch()
+        if items:
+            self._process(items)
+        return bool(items) and not self._held
+
+    def _next_batch(self) -> list[Item]:
         items: list[Item] = []
         crops = 0
         for sequenced in self._merger.ready():
@@ -185,9 +208,7 @@ class MatcherLoop:
             crops += item.crop is not None
             if crops >= self._options.batch_size:
                 break
-        if items:
-            self._process(items)
-        return bool(items)
+        return items
 
     def _process(self, items: Sequence[Item]) -> None:
         """Embed, commit, acknowledge and decide upon items in order."""
@@ -205,12 +226,21 @@ class MatcherLoop:
             drops=tuple(Drop(message, reason) for message, reason in refused.items()),
         )
         try:
-            duplicates = self._writer.commit(batch).duplicates
+            committed = self._writer.commit(batch)
         except StoreFullError:
             self._store_full(items)
             return
         self._counters.add("commits")
-        self._acknowledge(items, refused, duplicates)
+        duplicates = committed.duplicates
+        self._acknowledge(
+            {
+                item.message: committed.disposition(
+                    item.message, refused.get(item.message, "stored")
+                )
+                for item in items
+                if item.message is not None
+            }
+        )
         stored = [item for item in fresh if item.message not in duplicates]
         for item in stored:
             self._observe(item)
@@ -219,9 +249,11 @@ class MatcherLoop:
     def _refusal(self, item: Item) -> Disposition | None:
         """Why a message is not stored, None when it is."""
         # Little room: pictures are refused first; the rest is small, and ends when there is none.
+        if self._options.replay:
+            return None
         if self._chores.disk == "full" or (self._chores.disk == "low" and item.crop is not None):
             return "disk_full"
-        if self._options.replay or item.crop is None:
+        if item.crop is None:
             return None
         age_s = self._clock.now_s() - item.crop.captured_at_s
         return "stale" if age_s > self._options.max_crop_age_s else None
@@ -235,29 +267,24 @@ class MatcherLoop:
             self._counters.add("crops_embedded", len(part))
             self._counters.add("batches")
 
-    def _acknowledge(
-        self,
-        items: Sequence[Item],
-        refused: Mapping[MessageId, Disposition],
-        duplicates: frozenset[MessageId],
-    ) -> None:
+    def _acknowledge(self, dispositions: Mapping[MessageId, Disposition]) -> None:
         groups: dict[tuple[CameraId, int, Kind], list[tuple[int, Disposition]]] = {}
-        for name in (item.message for item in items if item.message is not None):
-            known: Disposition = "duplicate" if name in duplicates else "stored"
+        for name, disposition in dispositions.items():
             key = (name.camera_id, name.incarnation, name.kind)
-            groups.setdefault(key, []).append((name.seq, refused.get(name, known)))
+            groups.setdefault(key, []).append((name.seq, disposition))
         for (camera_id, incarnation, kind), entries in groups.items():
             self._receiver.ack(camera_id, incarnation, kind, entries)
 
     def _store_full(self, items: Sequence[Item]) -> None:
-        """No room: nothing was written; the cameras count the loss under its reason."""
+        """No room: nothing was written; files wait, live cameras count the loss."""
         self._counters.set("disk_full", 1)
         self._counters.add("store_errors")
+        if self._options.replay:
+            self._held = list(items)
+            self._clock.sleep(_RETRY_FULL_S)
+            return
         self._counters.add("crops_disk_full", sum(item.crop is not None for item in items))
-        full: dict[MessageId, Disposition] = {
-            item.message: "disk_full" for item in items if item.message is not None
-        }
-        self._acknowledge(items, full, frozenset())
+        self._acknowledge({item.message: "disk_full" for item in items if item.message is not None})
         self._clock.sleep(_RETRY_FULL_S)
 
     def _observe(self, item: Item) -> None:
