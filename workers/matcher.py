@@ -20,6 +20,7 @@ from streamreid.runtime.matcher_setup import (
     build_engine,
     build_gallery,
     describe_run,
+    open_control,
 )
 from streamreid.runtime.merge import ArrivalOrder, ReplayOrder
 from streamreid.runtime.process import StopFlag, die_with_parent, new_incarnation, stop_on_signals
@@ -60,6 +61,7 @@ def _run(config: Config, stop: StopFlag) -> int:
     ):
         chores = build_chores(config, scorer, writer, books)
         replay = not any(config.camera(camera_id).is_live for camera_id in config.camera_ids)
+        engine = build_engine(config, scorer, writer)
         loop = MatcherLoop(
             receiver=receiver,
             merger=ReplayOrder(config.camera_ids) if replay else ArrivalOrder(),
@@ -70,7 +72,7 @@ def _run(config: Config, stop: StopFlag) -> int:
                 keep_crops=config.store.keep_crops,
             ),
             scorer=scorer,
-            engine=build_engine(config, scorer, writer),
+            engine=engine,
             writer=writer,
             chores=chores,
             counters=books,
@@ -85,6 +87,7 @@ def _run(config: Config, stop: StopFlag) -> int:
                 gallery_age_s=config.matcher.gallery.max_age_s,
             ),
         )
+        chores.attach(open_control(config, engine, writer, loop))
         books.set("ready", 1)
         try:
             loop.run(stop)

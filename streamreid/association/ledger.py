@@ -160,6 +160,11 @@ class Ledger:
         )
         self._next_id = max(self._next_id, int(update.identity_id) + 1)
 
+    def adopt_unknown(self, update: IdentityUpdate) -> None:
+        """Take over an identity from the store unless it is remembered."""
+        if update.identity_id not in self._identities:
+            self.adopt(update)
+
     def adopt_track(
         self,
         track: TrackKey,

@@ -24,6 +24,8 @@ COMMANDS = (
     "export",
     "keys",
     "bench",
+    "identity",
+    "topology",
     "train",
     "weights",
 )

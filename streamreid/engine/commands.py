@@ -85,10 +85,7 @@ class Corrections:
         held: dict[TrackKey, Holding] = {}
         batch: list[tuple[Decision, Holding | None]] = []
         for row in decisions:
-            if batch and (row.decided_at_s, row.actor) != (
-                batch[0][0].decided_at_s,
-                batch[0][0].actor,
-            ):
+            if batch and not _same_operation(row, batch):
                 self._remember(batch)
                 batch = []
             if row.actor != "engine":
@@ -249,3 +246,11 @@ class Corrections:
         if command.other_identity_id is None:
             raise AssociationError(f"'{command.verb}' needs a second identity")
         return command.other_identity_id
+
+
+def _same_operation(row: Decision, batch: list[tuple[Decision, Holding | None]]) -> bool:
+    """Whether a ledger row belongs to the operator command that wrote the rows before it."""
+    first = batch[0][0]
+    if (row.decided_at_s, row.actor) != (first.decided_at_s, first.actor):
+        return False
+    return all(row.track != other.track for other, _ in batch)

@@ -66,15 +66,29 @@ class Engine:
         """
         if isinstance(event, OperatorCommand):
             self._advance(now_s - self._settings.delivery_s)
-            for row in event.known:
-                if row.track not in self._tracks:
-                    self._adopt(row)
-            for key in self._corrections.apply(event, now_s):
-                self._resolver.reconsider(self._tracks[key])
-            self._dirty = True
-            return self._outcome()
+            return self.correct(event, now_s)
         self._inbox.push(event)
         return self.tick(now_s)
+
+    def correct(self, command: OperatorCommand, at_s: float) -> Outcome:
+        """Carry out a correction without letting time pass.
+
+        Args:
+            command: What to do.
+            at_s: Time of the ledger rows, epoch seconds.
+
+        Raises:
+            AssociationError: If the correction is not possible; nothing has changed then.
+        """
+        for update in command.identities:
+            self._ledger.adopt_unknown(update)
+        for row in command.known:
+            if row.track not in self._tracks:
+                self._adopt(row)
+        for key in self._corrections.apply(command, at_s):
+            self._resolver.reconsider(self._tracks[key])
+        self._dirty = True
+        return self._outcome()
 
     def tick(self, now_s: float) -> Outcome:
         """Let time pass: decide what is due.

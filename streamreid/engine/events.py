@@ -111,6 +111,7 @@ class OperatorCommand:
         actor: Who asked, for the ledger.
         known: All tracks of both identities as the store knows them; the engine may have forgotten
             some.
+        identities: These identities as the store knows them.
         rows: Ledger rows of these tracks, oldest first; needed to undo what happened before a
             restart.
     """
@@ -122,6 +123,7 @@ class OperatorCommand:
     actor: str = "operator"
     known: tuple[RestoredTrack, ...] = ()
     rows: tuple[Decision, ...] = ()
+    identities: tuple[IdentityUpdate, ...] = ()
 
 
 Event = CropAdded | TrackSeen | TrackClosed | OperatorCommand

@@ -102,6 +102,10 @@ class Chores:
                 self._counters.add("identities_created")
         self._counters.set("identities_now", len(self._identities))
 
+    def attach(self, control: ControlServer) -> None:
+        """Answer operators from now on."""
+        self._control = control
+
     def close(self) -> None:
         """Give back what only a running matcher needs."""
         self._books.record()

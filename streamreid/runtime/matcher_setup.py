@@ -12,6 +12,7 @@ import torch
 
 from streamreid.clock import SystemClock
 from streamreid.config.models import Config
+from streamreid.control import ControlServer, socket_path
 from streamreid.detection.select import machine_key
 from streamreid.detection.weights import default_cache_dir
 from streamreid.engine.engine import Engine
@@ -21,8 +22,10 @@ from streamreid.gallery.build import build_scorer
 from streamreid.gallery.local import LocalScorer
 from streamreid.gallery.scorer import GalleryEntry
 from streamreid.reid.extract import feature_backends
+from streamreid.runtime.corrections import CorrectionDesk
 from streamreid.runtime.counters import ProcessCounters
 from streamreid.runtime.matcher_chores import Chores
+from streamreid.runtime.matcher_loop import MatcherLoop
 from streamreid.runtime.stream_books import StreamBooks
 from streamreid.store.housekeeping import Housekeeper, HousekeepingRules
 from streamreid.store.restore import gallery_rows, last_event_s, restore
@@ -152,6 +155,16 @@ def build_chores(
         counters=counters,
         clock=clock,
     )
+
+
+def open_control(
+    config: Config, engine: Engine, writer: StoreWriter, loop: MatcherLoop
+) -> ControlServer:
+    """Where operators ask the matcher for corrections."""
+    desk = CorrectionDesk(
+        engine, writer, commit=loop.commit_outcome, now_s=lambda: loop.event_time_s
+    )
+    return ControlServer(socket_path(config.resolved_run_dir, "matcher"), desk.handle)
 
 
 def describe_run(config: Config, scorer: LocalScorer) -> RunInfo:

@@ -1,0 +1,210 @@
+"""`streamreid topology`: what was learned about the ways between cameras."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from streamreid.tlift.transition import TransitionModel
+
+Cameras = Annotated[Path, typer.Option("--cameras", "-c", help="The cams.yaml of the run.")]
+_DEFAULT = Path("cams.yaml")
+_OVERLAP = 0.3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the `topology` group to the application."""
+    group = typer.Typer(help="Learned ways between cameras.", no_args_is_help=True)
+    group.command("show")(show)
+    group.command("export")(export)
+    group.command("reset")(reset)
+    app.add_typer(group, name="topology")
+
+
+def show(
+    cameras: Cameras = _DEFAULT,
+    out: Annotated[
+        Path | None, typer.Option(help="Also draw the graph with its histograms (PNG or SVG).")
+    ] = None,
+) -> None:
+    """Show how long people take from one camera to the next, and from how many it was learned.
+
+    Example: streamreid topology show --cameras cams.yaml --out topology.png
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    model, at_s = _load(cameras)
+    ways = _ways(model, at_s)
+    table = Table(title="from one camera to the next")
+    for title in ("from", "to", "people", "median", "10 % to 90 %", "at once"):
+        table.add_column(title)
+    for way in ways:
+        table.add_row(
+            way["from"],
+            way["to"],
+            f"{way['support']:.1f}",
+            f"{way['median_s']:.1f} s",
+            f"{way['p10_s']:.1f} to {way['p90_s']:.1f} s",
+            f"{100 * way['overlap_share']:.0f} %"
+            + (" (views overlap)" if way["views_overlap"] else ""),
+        )
+    Console().print(table)
+    if out is not None:
+        _draw(model, at_s, out)
+
+
+def export(
+    cameras: Cameras = _DEFAULT,
+    out: Annotated[
+        Path | None, typer.Option(help="JSON file; standard output when left out.")
+    ] = None,
+) -> None:
+    """Write what was learned as JSON, histograms included.
+
+    Example: streamreid topology export --cameras cams.yaml --out topology.json
+    """
+    import json
+
+    from streamreid.errors import ConfigError
+    from streamreid.tlift.transition import CENTRES_S
+
+    model, at_s = _load(cameras)
+    ways = _ways(model, at_s)
+    for way in ways:
+        density = model.density(way["from"], way["to"], at_s=at_s)
+        way["density_per_s"] = [round(float(value), 8) for value in density]
+    content = {"seconds": [round(float(value), 3) for value in CENTRES_S], "ways": ways}
+    text = json.dumps(content, indent=1)
+    if out is None:
+        typer.echo(text)
+        return
+    try:
+        out.write_text(text + "\n", "utf-8")
+    except OSError as exc:
+        raise ConfigError(f"--out {out} cannot be written: {exc.strerror}") from exc
+
+
+def reset(
+    cameras: Cameras = _DEFAULT,
+    source: Annotated[str | None, typer.Option("--from", help="Only ways from this one.")] = None,
+    target: Annotated[str | None, typer.Option("--to", help="Only ways to this one.")] = None,
+) -> None:
+    """Forget what was learned, for instance after a camera was moved; stop the run first.
+
+    Example: streamreid topology reset --cameras cams.yaml --from lobby
+    """
+    from rich.console import Console
+
+    from streamreid.clock import SystemClock
+    from streamreid.config.load import load_config
+    from streamreid.store.people import forget_transitions
+    from streamreid.store.rows import RunInfo
+    from streamreid.store.writer import open_store
+
+    config = load_config(cameras)
+    _check_names(set(config.camera_ids), source, target)
+    with open_store(
+        config.store.path, run=RunInfo(), clock=SystemClock(), owner="topology reset"
+    ) as writer:
+        count = forget_transitions(writer, source, target)
+        writer.audit("operator", "topology.reset", {"from": source, "to": target, "ways": count})
+    Console().print(f"{count} ways between cameras were forgotten", highlight=False)
+
+
+def _load(cameras: Path) -> "tuple[TransitionModel, float]":
+    """The learned model of a store, and the time of its latest observation."""
+    from streamreid.config.load import load_config
+    from streamreid.store.reader import open_reader
+    from streamreid.tlift.transition import TransitionModel
+
+    with open_reader(load_config(cameras).store.path) as reader:
+        rows = reader.transitions()
+    model = TransitionModel()
+    for row in rows:
+        model.load(
+            row.from_camera_id, row.to_camera_id, row.histogram, updated_at_s=row.updated_at_s
+        )
+    return model, max((row.updated_at_s for row in rows), default=0.0)
+
+
+def _ways(model: "TransitionModel", at_s: float) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for source, target in model.pairs():
+        share = model.overlap_share(source, target, at_s=at_s)
+        found.append(
+            {
+                "from": source,
+                "to": target,
+                "support": model.support(source, target, at_s=at_s),
+                "median_s": model.quantile_s(source, target, 0.5, at_s=at_s),
+                "p10_s": model.quantile_s(source, target, 0.1, at_s=at_s),
+                "p90_s": model.quantile_s(source, target, 0.9, at_s=at_s),
+                "overlap_share": share,
+                "views_overlap": source != target and share >= _OVERLAP,
+            }
+        )
+    return found
+
+
+def _check_names(known: set[Any], *names: str | None) -> None:
+    from streamreid.errors import ConfigError
+
+    for name in names:
+        if name is not None and name not in known:
+            raise ConfigError(
+                f"there is no camera '{name}' in cams.yaml; it has {', '.join(sorted(known))}"
+            )
+
+
+def _draw(model: "TransitionModel", at_s: float, out: Path) -> None:
+    """The camera graph on the left, one histogram per way on the right."""
+    import math
+
+    from matplotlib.figure import Figure
+
+    from streamreid.errors import ConfigError
+    from streamreid.tlift.transition import CENTRES_S
+
+    ways = [way for way in _ways(model, at_s) if way["support"] > 0]
+    names = sorted({way[end] for way in ways for end in ("from", "to")})
+    shown = sorted(ways, key=lambda way: -way["support"])[:12]
+    figure = Figure(figsize=(12, 6), layout="constrained")
+    columns = figure.add_gridspec(1, 2)
+    graph = figure.add_subplot(columns[0])
+    place = {
+        name: (math.cos(2 * math.pi * k / len(names)), math.sin(2 * math.pi * k / len(names)))
+        for k, name in enumerate(names)
+    }
+    most = max((way["support"] for way in ways), default=1.0)
+    for way in ways:
+        if way["from"] != way["to"]:
+            graph.annotate(
+                "",
+                xy=place[way["to"]],
+                xytext=place[way["from"]],
+                arrowprops={
+                    "arrowstyle": "->",
+                    "linewidth": 0.5 + 3 * way["support"] / most,
+                    "connectionstyle": "arc3,rad=0.12",
+                    "alpha": 0.6,
+                },
+            )
+    for name, (x, y) in place.items():
+        graph.text(x, y, name, ha="center", va="center", bbox={"boxstyle": "round", "fc": "white"})
+    graph.set_xlim(-1.4, 1.4)
+    graph.set_ylim(-1.4, 1.4)
+    graph.set_axis_off()
+    cells = columns[1].subgridspec(max(math.ceil(len(shown) / 2), 1), 2)
+    for number, way in enumerate(shown):
+        axes = figure.add_subplot(cells[number // 2, number % 2])
+        axes.plot(CENTRES_S, model.density(way["from"], way["to"], at_s=at_s))
+        limit = max(60.0, 2 * abs(way["p90_s"]))
+        axes.set_xlim(-limit / 4, limit)
+        axes.set_title(f"{way['from']} to {way['to']}: {way['median_s']:.0f} s", fontsize=8)
+        axes.tick_params(labelsize=6)
+    try:
+        figure.savefig(out, dpi=120)
+    except (OSError, ValueError) as exc:
+        raise ConfigError(f"--out {out} cannot be written: {exc}") from exc
