@@ -33,7 +33,9 @@ def demo_cameras() -> tuple[SceneCamera, ...]:
         ),
         SceneCamera(
             CameraId("corridor"),
-            Trail((-0.08, 0.66), (0.92, 1.10), start_height=0.38, end_height=0.84, yaw=0.95),
+            Trail(
+                (-0.08, 0.66), (0.92, 1.10), start_height=0.38, end_height=0.84, yaw=0.95, lane=0.11
+            ),
             CameraLook(
                 gains=(0.78, 0.88, 0.98),
                 gamma=1.15,
@@ -110,7 +112,8 @@ def demo_scene(*, seed: int = 0) -> Scene:
         pace = float(rng.uniform(0.9, 1.1))
         for place, name in enumerate(reversed(names) if against else names):
             dwell_s = _DWELL.draw(rng) * pace
-            lane = float(rng.uniform(-1.0, 1.0))
+            # People keep to one side when somebody comes towards them.
+            lane = -1.0 if against else float(rng.uniform(-0.4, 1.0))
             walks.append(Walk(person, name, now_s, now_s + dwell_s, backwards=against, lane=lane))
             transit_s = _TRANSIT_S[min(place, len(_TRANSIT_S) - 1)]
             now_s += dwell_s + transit_s * float(rng.uniform(0.9, 1.15))
