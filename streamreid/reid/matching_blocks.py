@@ -7,8 +7,10 @@ three have private names in torch, so each is probed before use and has a fallba
 in float16 serve a GPU that has no Triton.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -86,7 +88,8 @@ class BlockKernel:
         return values * (query.scales * items.scales)[:, None]
 
 
-def block_kernels(device: torch.device) -> dict[str, BlockKernel]:
+@cache  # the answer belongs to the installed torch; asking costs a third of a small call
+def block_kernels(device: torch.device) -> Mapping[str, BlockKernel]:
     """Every block back-end that this torch can run on a device, by name.
 
     "torch" (float32) is always there. On a CPU "onednn" (float32), "bf16" and "int8" are there when
@@ -94,7 +97,7 @@ def block_kernels(device: torch.device) -> dict[str, BlockKernel]:
     """
     others = (_ONEDNN, _BF16, _INT8) if device.type == "cpu" else (HALF,)
     found = [_PLAIN, *(kernel for kernel in others if _works(kernel, device))]
-    return {kernel.name: kernel for kernel in found}
+    return MappingProxyType({kernel.name: kernel for kernel in found})
 
 
 def fast_on_this_cpu(name: str) -> bool:

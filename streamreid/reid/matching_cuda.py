@@ -183,16 +183,19 @@ def triton_kernel(
     It takes float16, bfloat16 and int8 maps whose number of locations is a multiple of 16 and at
     most 256, and whose channels are a multiple of 16 (of 64 above 128).
     """
-    if importlib.util.find_spec("triton") is None:
-        return None
     interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-    if device.type != "cuda" and not interpreted:
+    if (device.type != "cuda" and not interpreted) or not _installed():
         return None
     step = 16 if channels <= _RESIDENT_CHANNELS else 64
     if locations % 16 or locations > _MAX_LOCATIONS or channels % step:
         return None
     stored = torch.float16 if dtype == torch.float32 else dtype
     return TritonKernel(stored, LAUNCHES[0] if interpreted else None)
+
+
+@cache  # looking through the search path takes as long as matching ten maps
+def _installed() -> bool:
+    return importlib.util.find_spec("triton") is not None
 
 
 def kernel_constants(locations: int, channels: int, *, keep_rows: bool) -> dict[str, Any]:
