@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from streamreid.clock import Clock
@@ -110,6 +111,15 @@ class Child:
         if self.process is None or self.process.stderr is None or self.pidfd is None:
             raise ValueError(f"{self.spec.label} does not run")
         return self.pidfd, self.process.stderr.fileno()
+
+    @property
+    def resident_bytes(self) -> int:
+        """Memory that the process holds; 0 when it does not run."""
+        try:
+            pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
+        except (OSError, IndexError):
+            return 0
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def start(self) -> None:
         """Start the process; call it from the main thread, the parent-death signal needs that."""

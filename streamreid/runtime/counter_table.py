@@ -11,20 +11,19 @@ from typing import Literal, get_args
 from streamreid.messages import KINDS
 from streamreid.transport.outbox import DROP_REASONS
 
-Role = Literal["camera", "matcher", "supervisor"]
+Role = Literal["camera", "matcher"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
-CounterName = Literal[
-    # every process
-    "turns",  # loop turns: a process that stops counting hangs
-    # camera workers
+CommonCounter = Literal["turns"]
+"""Loop turns: a process that stops counting them hangs."""
+
+CameraCounter = Literal[
     "frames_decoded",
     "frames_detected",  # the detector ran
     "frames_idle",  # the motion gate found nothing
     "frames_skipped",  # live: a newer frame was there before the detector was free
     "frames_rationed",  # left out because detect_fps or back-pressure asks for fewer
     "detections",
-    "tracks_started",
     "tracks_ended",
     "crops_withheld",  # good enough, not made into a message because of back-pressure
     "tracks_withheld",
@@ -33,17 +32,18 @@ CounterName = Literal[
     "segments",
     "welcomes",  # times that a matcher accepted this worker
     "refusals",  # times that a matcher refused this worker's key
-    # matcher
+]
+
+MatcherCounter = Literal[
     "messages_received",
     "messages_rejected",  # unreadable, from whomever
-    "peers_refused",  # connections without an allowed key
+    "peers_refused",  # connections without an allowed key, or cut off
     "acks_unsent",  # the peer was gone; it will say hello again
     "crops_stored",
     "crops_duplicate",
     "crops_stale",
     "crops_disk_full",
     "crops_embedded",
-    "queries_scored",
     "batches",
     "decisions",
     "identities_created",
@@ -52,10 +52,13 @@ CounterName = Literal[
     "store_errors",
     "control_requests",
 ]
+
+CounterName = CommonCounter | CameraCounter | MatcherCounter
 """Names of the counters."""
 
-GaugeName = Literal[
-    # camera workers
+CommonGauge = Literal["started_at_s"]
+
+CameraGauge = Literal[
     "source_state",  # index into SOURCE_STATES
     "time_source",  # index into TIME_SOURCES
     "frame_width",
@@ -66,11 +69,10 @@ GaugeName = Literal[
     "last_capture_at_s",  # capture time of that frame
     "last_ack_at_s",
     "connected",  # 1 while a matcher has welcomed this worker
-    "detect_fps_limit",
     "pressure_level",  # 0 none, 1 fewer detections, 2 fewer crops, 3 fewer tracks
-    "busy_fraction",
-    # matcher
-    "cameras_connected",
+]
+
+MatcherGauge = Literal[
     "identities_now",
     "gallery_crops",
     "undecided_tracks",
@@ -81,11 +83,9 @@ GaugeName = Literal[
     "disk_free_bytes",
     "disk_full",  # 1 while ingest is paused for want of space
     "ready",  # 1 once the process does its work
-    # every process
-    "started_at_s",
-    "ended_at_s",
-    "resident_bytes",
 ]
+
+GaugeName = CommonGauge | CameraGauge | MatcherGauge
 """Names of the gauges."""
 
 SOURCE_STATES = ("starting", "connecting", "running", "waiting", "misconfigured", "ended", "failed")
@@ -96,8 +96,20 @@ TIME_SOURCES = ("unknown", "rtcp", "arrival", "file")
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Upper bounds of the crop-to-row latency histogram; one more slot holds what is longer."""
 
-COUNTER_NAMES: tuple[CounterName, ...] = get_args(CounterName)
-GAUGE_NAMES: tuple[GaugeName, ...] = get_args(GaugeName)
+COUNTERS_OF: dict[Role, tuple[CounterName, ...]] = {
+    "camera": (*get_args(CommonCounter), *get_args(CameraCounter)),
+    "matcher": (*get_args(CommonCounter), *get_args(MatcherCounter)),
+}
+"""The counters that a process of each role keeps."""
+
+GAUGES_OF: dict[Role, tuple[GaugeName, ...]] = {
+    "camera": (*get_args(CommonGauge), *get_args(CameraGauge)),
+    "matcher": (*get_args(CommonGauge), *get_args(MatcherGauge)),
+}
+"""The gauges that a process of each role keeps."""
+
+COUNTER_NAMES: tuple[CounterName, ...] = tuple(dict.fromkeys(sum(COUNTERS_OF.values(), ())))
+GAUGE_NAMES: tuple[GaugeName, ...] = tuple(dict.fromkeys(sum(GAUGES_OF.values(), ())))
 BOOK_FIELDS = ("produced", "stored", *(f"dropped_{reason}" for reason in DROP_REASONS))
 DEPTH_FIELDS = ("outbox", "in_flight")
 

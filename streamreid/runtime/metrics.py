@@ -19,7 +19,14 @@ from prometheus_client.registry import Collector
 
 from streamreid.errors import ControlError
 from streamreid.messages import KINDS
-from streamreid.runtime.counter_table import COUNTER_NAMES, GAUGE_NAMES, LATENCY_BUCKETS_S
+from streamreid.runtime.counter_table import (
+    COUNTER_NAMES,
+    COUNTERS_OF,
+    GAUGE_NAMES,
+    GAUGES_OF,
+    LATENCY_BUCKETS_S,
+    Role,
+)
 from streamreid.runtime.status import RunStatus
 
 _STALE_S = 10.0
@@ -189,11 +196,15 @@ class _StatusCollector(Collector):
         restarts = CounterMetricFamily(
             _PREFIX + "worker_restarts", "times the worker was started again", labels=labels
         )
+        memory = GaugeMetricFamily(
+            _PREFIX + "worker_resident_bytes", "memory of the worker", labels=labels
+        )
         for worker in self._status.workers:
-            up.add_metric((worker.role, worker.name), float(worker.state == "running"))
-            restarts.add_metric((worker.role, worker.name), worker.restarts)
-        yield up
-        yield restarts
+            names = (worker.role, worker.name)
+            up.add_metric(names, float(worker.state == "running"))
+            restarts.add_metric(names, worker.restarts)
+            memory.add_metric(names, worker.resident_bytes)
+        yield from (up, restarts, memory)
         yield GaugeMetricFamily(
             _PREFIX + "imbalances", "books that did not add up", len(self._status.imbalances)
         )
@@ -222,17 +233,18 @@ class _StatusCollector(Collector):
         for name in COUNTER_NAMES:
             family = CounterMetricFamily(_PREFIX + name, name, labels=("role", "name"))
             for worker in self._status.workers:
-                total = self._status.counter(worker.role, worker.name, name)
-                family.add_metric((worker.role, worker.name), total)
+                if name in COUNTERS_OF[worker.role]:
+                    total = self._status.counter(worker.role, worker.name, name)
+                    family.add_metric((worker.role, worker.name), total)
             yield family
 
     def _gauges(self) -> Iterator[Metric]:
+        latest = [self._status.latest(one.role, one.name) for one in self._status.workers]
         for name in GAUGE_NAMES:
             family = GaugeMetricFamily(_PREFIX + name, name, labels=("role", "name"))
-            for worker in self._status.workers:
-                row = self._status.latest(worker.role, worker.name)
-                if row is not None:
-                    family.add_metric((worker.role, worker.name), row.values[name])
+            for row in latest:
+                if row is not None and name in GAUGES_OF[row.role]:
+                    family.add_metric((row.role, row.name), row.values[name])
             yield family
 
     def _latency(self) -> Metric:
@@ -249,5 +261,5 @@ class _StatusCollector(Collector):
             sum_value=total_s,
         )
 
-    def _names(self, role: str) -> list[str]:
+    def _names(self, role: Role) -> list[str]:
         return sorted({worker.name for worker in self._status.workers if worker.role == role})

@@ -7,7 +7,9 @@ from typing import Any
 from streamreid.messages import KINDS, Kind
 from streamreid.runtime.conservation import Imbalance
 from streamreid.runtime.counter_table import (
-    COUNTER_NAMES,
+    COUNTERS_OF,
+    GAUGE_NAMES,
+    GAUGES_OF,
     LATENCY_BUCKETS_S,
     SOURCE_STATES,
     TIME_SOURCES,
@@ -29,6 +31,7 @@ class WorkerStatus:
         uptime_s: How long it has run, 0 while it does not.
         restarts: How often it was started again.
         last_exit: Last exit code, negative for a signal.
+        resident_bytes: Memory it holds, 0 while it does not run.
     """
 
     role: Role
@@ -38,6 +41,7 @@ class WorkerStatus:
     uptime_s: float
     restarts: int
     last_exit: int | None
+    resident_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +164,17 @@ def _worker_dict(status: RunStatus, worker: WorkerStatus) -> dict[str, Any]:
         "uptime_s": round(worker.uptime_s, 1),
         "restarts": worker.restarts,
         "last_exit": worker.last_exit,
+        "resident_bytes": worker.resident_bytes,
         "counters": {
             name: int(total)
-            for name in COUNTER_NAMES
+            for name in COUNTERS_OF[worker.role]
             if (total := status.counter(worker.role, worker.name, name))
         },
     }
     row = status.latest(worker.role, worker.name)
     if row is not None:
         entry["gauges"] = {
-            name: value for name, value in row.values.items() if _is_gauge(name) and value
+            name: row.values[name] for name in GAUGES_OF[worker.role] if row.values[name]
         }
     if row is not None and worker.role == "camera":
         entry["source"] = SOURCE_STATES[int(row.values["source_state"])]
@@ -188,9 +193,5 @@ def _worker_dict(status: RunStatus, worker: WorkerStatus) -> dict[str, Any]:
 
 
 def _is_gauge(name: str) -> bool:
-    """True for names that are neither books nor counters nor histogram slots."""
-    return (
-        name not in COUNTER_NAMES
-        and not name.startswith("latency_")
-        and not name.startswith(tuple(f"{kind}_" for kind in KINDS))
-    )
+    """True for values that are replaced, not added up."""
+    return name in GAUGE_NAMES

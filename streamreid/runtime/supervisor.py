@@ -168,6 +168,7 @@ class Supervisor:
                 uptime_s=now_s - child.started_at_s if child.alive else 0.0,
                 restarts=child.restarts,
                 last_exit=child.last_exit,
+                resident_bytes=child.resident_bytes,
             )
             for child in self._children.values()
         ]

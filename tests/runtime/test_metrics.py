@@ -65,6 +65,8 @@ def get(server: MetricsServer, path: str) -> tuple[int, str]:
 
 
 def samples(text: str) -> dict[tuple[str, ...], float]:
+    helps = [line for line in text.splitlines() if line.startswith("# HELP")]
+    assert len(helps) == len(set(helps)), "a metric is listed twice"
     return {
         (sample.name, *sorted(sample.labels.values())): sample.value
         for family in text_string_to_metric_families(text)
@@ -85,6 +87,8 @@ def test_counters_are_summed_over_restarts_and_gauges_are_the_newest(
     assert found["streamreid_messages_waiting", "crop", "door"] == 2
     assert found["streamreid_frames_decoded_total", "camera", "door"] == 20
     assert found["streamreid_people_now", "camera", "door"] == 2
+    assert found["streamreid_turns_total", "matcher", "matcher"] == 0
+    assert ("streamreid_people_now", "matcher", "matcher") not in found
     assert found["streamreid_worker_restarts_total", "camera", "door"] == 1
     assert found["streamreid_crop_to_row_seconds_bucket", "0.02"] == 0
     assert found["streamreid_crop_to_row_seconds_bucket", "0.05"] == 1
