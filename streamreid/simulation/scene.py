@@ -1,7 +1,7 @@
 """Scenes: drawn people who walk past drawn cameras, frame by frame, with their true boxes."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import cv2
@@ -146,6 +146,23 @@ def render(scene: Scene, camera: SceneCamera) -> Iterator[tuple[UInt8Array, list
     Yields:
         RGB picture `(height, width, 3)` uint8 and the true boxes in it.
     """
+    times_s = [camera.started_at_s + index / scene.fps for index in range(scene.frame_count)]
+    yield from render_moments(scene, camera, times_s)
+
+
+def render_moments(
+    scene: Scene, camera: SceneCamera, times_s: Iterable[float]
+) -> Iterator[tuple[UInt8Array, list[TrueBox]]]:
+    """Draw one camera at chosen moments.
+
+    Args:
+        scene: The scene.
+        camera: One of its cameras.
+        times_s: When, seconds in the scene.
+
+    Yields:
+        As `render`; frames are numbered from 1 in the order of the moments.
+    """
     number = scene.cameras.index(camera)
     rng = np.random.default_rng((scene.seed, number))
     empty = paint_backdrop(camera.backdrop, scene.width, scene.height, rng)
@@ -153,10 +170,9 @@ def render(scene: Scene, camera: SceneCamera) -> Iterator[tuple[UInt8Array, list
     developed = sensor.develop(empty, (0, 0))
     walks = [walk for walk in scene.walks if walk.camera_id == camera.camera_id]
     painter = _Painter(scene, camera)
-    for index in range(scene.frame_count):
-        now_s = camera.started_at_s + index / scene.fps
+    for frame, now_s in enumerate(times_s, start=1):
         present = [walk for walk in walks if walk.enter_s <= now_s < walk.leave_s]
-        picture, boxes = painter.paint(empty, developed, sensor, present, now_s, index + 1)
+        picture, boxes = painter.paint(empty, developed, sensor, present, now_s, frame)
         yield sensor.add_noise(picture), boxes
 
 
