@@ -1,4 +1,4 @@
-"""Crops of the demo scene cut at the true boxes: what a perfect detector would hand to the matcher."""
+"""Crops of the demo scene cut at the true boxes: what a perfect detector would hand over."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
