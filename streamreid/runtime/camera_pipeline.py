@@ -86,7 +86,7 @@ class CameraPipeline:
             return Looked(False, 0, _nobody(), crops, ended)
         found = self._zones.keep(self._detector.detect([visible])[0])
         tracked = self._tracker.update(
-            found, captured_at_s=frame.captured_at_s, segment=frame.segment
+            found, captured_at_s=frame.captured_at_s, segment=frame.segment, frame=visible
         )
         offered = tuple(self._picker.offer(visible, tracked))
         last, ended = self._take_ended()

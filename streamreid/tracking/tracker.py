@@ -5,10 +5,12 @@ from typing import Literal
 
 import numpy as np
 
+from streamreid.tracking.appearance import AppearanceGuard
 from streamreid.types import (
     CameraId,
     Detections,
     Float32Array,
+    Frame,
     Int64Array,
     TrackedDetections,
     TrackId,
@@ -74,6 +76,7 @@ class CameraTracker:
             minimum_iou_threshold=_least_iou(detect_fps) if minimum_iou is None else minimum_iou,
             high_conf_det_threshold=confidence,
         )
+        self._guard = AppearanceGuard()
         self._open: dict[int, _OpenTrack] = {}
         self._ended: list[TrackSummary] = []
         self._next_id = 1
@@ -86,7 +89,12 @@ class CameraTracker:
         return len(self._open)
 
     def update(
-        self, detections: Detections, *, captured_at_s: float, segment: int = 0
+        self,
+        detections: Detections,
+        *,
+        captured_at_s: float,
+        segment: int = 0,
+        frame: Frame | None = None,
     ) -> TrackedDetections:
         """Follow the people of one frame.
 
@@ -94,6 +102,8 @@ class CameraTracker:
             detections: What the detector found, in full-frame pixels.
             captured_at_s: Capture time of the frame in epoch seconds; grows inside a segment.
             segment: Segment of the frame; a new one ends every track.
+            frame: The frame itself; with it a track that comes out of a crossing in other colours
+                is cut in two.
 
         Returns:
             The detections that belong to a reported track, in the order of their track ids.
@@ -107,7 +117,12 @@ class CameraTracker:
         boxes, confidence, library_ids = self._associate(detections, captured_at_s)
         confirmed = library_ids != _UNCONFIRMED
         boxes, confidence = boxes[confirmed], confidence[confirmed]
-        ids = [self._see(int(number), captured_at_s) for number in library_ids[confirmed]]
+        numbers = library_ids[confirmed].tolist()
+        if frame is not None:
+            for number in sorted(self._guard.changed(frame, numbers, boxes, captured_at_s)):
+                if number in self._open:
+                    self._end(number, "left")
+        ids = [self._see(number, captured_at_s) for number in numbers]
         order = np.argsort(np.asarray(ids, np.int64), kind="stable")
         return TrackedDetections(
             track_id=np.asarray(ids, np.int64)[order],
@@ -180,6 +195,7 @@ class CameraTracker:
 
     def _end(self, library_id: int, reason: EndReason) -> None:
         track = self._open.pop(library_id)
+        self._guard.forget(library_id)
         self._ended.append(
             TrackSummary(
                 camera_id=self._camera_id,
@@ -195,6 +211,7 @@ class CameraTracker:
         for library_id in list(self._open):
             self._end(library_id, reason)
         self._library.reset()
+        self._guard.clear()
         self._last_s = -np.inf
 
 
