@@ -201,7 +201,7 @@ def run_ours(clip: Path, detector: Any, matcher: Matcher) -> tuple[Stages, int]:
             with stages.of("resize + detect"):
                 found = detector.detect([frame])[0]
             with stages.of("track"):
-                tracked = tracker.update(found, captured_at_s=now_s)
+                tracked = tracker.update(found, captured_at_s=now_s, frame=frame)
             with stages.of("crop"):
                 picked = picker.offer(frame, tracked)
             with stages.of("send"):
