@@ -63,6 +63,10 @@ class ShortlistAudit:
 
     Args:
         share: Share of the queries that are audited, in [0, 1].
+
+    Attributes:
+        audited: Queries that were scored in full so far.
+        missed: How many of them had a better entry outside their shortlist.
     """
 
     def __init__(self, share: float) -> None:
@@ -72,7 +76,7 @@ class ShortlistAudit:
         self._waiting: deque[_Running] = deque()
         self._relative_ranks: deque[float] = deque(maxlen=_REMEMBERED)
         self._gallery = 0
-        self._audited = self._missed = self._skipped = 0
+        self.audited = self.missed = self._skipped = 0
 
     def wants(self, query_ids: Int64Array) -> bool:
         """Whether a query is in the sample; depends on its ids only, so a replay samples alike."""
@@ -132,18 +136,18 @@ class ShortlistAudit:
         """Counts so far."""
         ranks = [max(1, round(rank * self._gallery)) for rank in self._relative_ranks]
         return AuditReport(
-            audited=self._audited,
-            missed=self._missed,
+            audited=self.audited,
+            missed=self.missed,
             skipped=self._skipped,
-            miss_rate=self._missed / self._audited if self._audited else float("nan"),
-            miss_rate_bound=miss_rate_bound(self._missed, self._audited),
+            miss_rate=self.missed / self.audited if self.audited else float("nan"),
+            miss_rate_bound=miss_rate_bound(self.missed, self.audited),
             size_for_1_percent=conformal_size(ranks, 0.01) if ranks else None,
         )
 
     def _finish(self, running: _Running) -> None:
         if running.best_place < 0:
             return
-        self._audited += 1
-        self._missed += running.best_place >= running.k
+        self.audited += 1
+        self.missed += running.best_place >= running.k
         self._gallery = len(running.entry_ids)
         self._relative_ranks.append((running.best_place + 1) / self._gallery)

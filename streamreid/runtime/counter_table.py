@@ -75,6 +75,8 @@ CameraGauge = Literal[
 MatcherGauge = Literal[
     "identities_now",
     "gallery_crops",
+    "shortlist_audited",  # queries that were also scored in full
+    "shortlist_missed",  # of those: the best crop was not on the shortlist
     "undecided_tracks",
     "queue_depth",
     "watermark_at_s",

@@ -6,6 +6,7 @@ from typing import Protocol
 from streamreid.clock import Clock
 from streamreid.control import ControlServer
 from streamreid.engine.events import IdentityUpdate
+from streamreid.gallery.local import LocalScorer
 from streamreid.gallery.scorer import Scorer
 from streamreid.runtime.counter_table import CounterName, GaugeName
 from streamreid.runtime.stream_books import StreamBooks
@@ -82,6 +83,9 @@ class Chores:
         self._counters.set("wal_bytes", house.wal_bytes)
         self._counters.set("disk_free_bytes", house.free_bytes)
         self._counters.set("gallery_crops", len(self._scorer))
+        if isinstance(self._scorer, LocalScorer):
+            self._counters.set("shortlist_audited", self._scorer.audit.audited)
+            self._counters.set("shortlist_missed", self._scorer.audit.missed)
         if now_s - self._booked_s >= _BOOKS_EVERY_S:
             self._booked_s = now_s
             self._books.record()
