@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamreid.simulation.canvas import Canvas, Light, Paint, plain, shoe_end
+from streamreid.simulation.canvas import Canvas, Light, plain, shoe_end
+from streamreid.simulation.garments import cloth_paint, darker, face_paint, leg_paints
 from streamreid.simulation.outfit import Outfit
-from streamreid.types import Float32Array, UInt8Array
+from streamreid.types import UInt8Array
 
 SPRITE_HEIGHT = 300
 """Rows of a sprite of the usual stature, head to sole: finer than it is ever shown."""
@@ -112,7 +113,7 @@ def _leg(
     shin = swing - bend
     ankle = (knee[0] + math.sin(shin) * _SHIN, knee[1] - math.cos(shin) * _SHIN, z * 0.8)
     toe = (ankle[0] + 0.085 * math.cos(shin * 0.6), ankle[1] - 0.018 + 0.05 * min(shin, 0.0), z)
-    upper, lower = _leg_paints(outfit)
+    upper, lower = leg_paints(outfit)
     wide = outfit.build**0.7
     near = view.nearness(0.0, z)
     dark = 1.0 if near > -0.02 else 0.86
@@ -122,28 +123,18 @@ def _leg(
             view(*hip),
             view(*knee),
             (0.066 * wide, 0.047 * wide),
-            _darker(upper, dark),
+            darker(upper, dark),
             light,
             yaw=yaw,
         )
         canvas.limb(
-            view(*knee), view(*ankle), (0.047 * wide, 0.031), _darker(lower, dark), light, yaw=yaw
+            view(*knee), view(*ankle), (0.047 * wide, 0.031), darker(lower, dark), light, yaw=yaw
         )
-        shoe = _darker(plain(outfit.shoes), dark)
+        shoe = darker(plain(outfit.shoes), dark)
         canvas.limb(view(*ankle), view(*toe), (0.030, 0.022), shoe, light, yaw=yaw)
 
     # Both legs lie behind the garment that hangs over them.
     return [(near - 0.2, stroke)]
-
-
-def _leg_paints(outfit: Outfit) -> tuple[Paint, Paint]:
-    cloth = plain(outfit.bottom_colour)
-    skin = plain(outfit.skin)
-    if outfit.bottom == "trousers":
-        return cloth, cloth
-    if outfit.bottom == "shorts":
-        return cloth, shoe_end(skin, (235, 235, 235), 0.18)
-    return skin, skin
 
 
 def _arm(
@@ -166,7 +157,7 @@ def _arm(
     )
     fore = swing + 0.30
     hand = (elbow[0] + math.sin(fore) * _FOREARM, elbow[1] - math.cos(fore) * _FOREARM, z * 1.1)
-    sleeve = _darker(plain(outfit.top), 0.93)
+    sleeve = darker(plain(outfit.top), 0.93)
     lower = shoe_end(sleeve if outfit.long_sleeves else plain(outfit.skin), outfit.skin, 0.2)
     wide = outfit.build**0.6
     depth = view.nearness(0.0, z)
@@ -177,11 +168,11 @@ def _arm(
             view(*shoulder),
             view(*elbow),
             (0.040 * wide, 0.032 * wide),
-            _darker(sleeve, dark),
+            darker(sleeve, dark),
             light,
         )
         canvas.limb(
-            view(*elbow), view(*hand), (0.031 * wide, 0.024), _darker(lower, dark), light, yaw=yaw
+            view(*elbow), view(*hand), (0.031 * wide, 0.024), darker(lower, dark), light, yaw=yaw
         )
 
     return [(depth, stroke)]
@@ -215,7 +206,7 @@ def _trunk(canvas: Canvas, outfit: Outfit, yaw: float, bob: float, light: Light)
         )
         skirt[:, 0] += bob
         canvas.body(skirt, plain(outfit.bottom_colour), light, yaw=yaw)
-    canvas.body(top, _cloth(outfit), light, yaw=yaw, lean=(0.012 * math.cos(yaw), 0.0))
+    canvas.body(top, cloth_paint(outfit), light, yaw=yaw, lean=(0.012 * math.cos(yaw), 0.0))
 
 
 def _head(
@@ -231,7 +222,7 @@ def _head(
         canvas.limb(
             (back, v + 0.005), (back, v - 0.085), (0.056, 0.050), plain(outfit.hair_colour), light
         )
-    face = _face(outfit)
+    face = face_paint(outfit)
     canvas.limb((u, v + 0.018), (u, v - 0.026), (0.049, 0.041), face, light, yaw=yaw)
     if outfit.hair == "bun":
         bun, _ = view(-0.045, 0.0, 0.0)
@@ -243,24 +234,6 @@ def _head(
         canvas.limb(
             (u, v + 0.022), (tip, v + 0.018), (0.016, 0.010), plain(outfit.hair_colour), light
         )
-
-
-def _face(outfit: Outfit) -> Paint:
-    """Skin in front, hair (or cap, hood) at the back and on top; eyes as a dark band."""
-    skin = np.array(outfit.skin, np.float32)
-    cover = np.array(outfit.hair_colour, np.float32)
-    line = {"short": 0.10, "long": 0.14, "bun": 0.10, "bald": -1.0, "cap": 0.22, "hood": 0.05}
-
-    def paint(azimuth: Float32Array, t: Float32Array) -> Float32Array:
-        turned = np.abs(np.angle(np.exp(1j * azimuth)))
-        hairy = (t < line[outfit.hair]) | (turned > 1.25)
-        if outfit.hair == "bald":
-            hairy = np.zeros(len(t), bool)
-        eyes = (np.abs(t - 0.38) < 0.07) & (np.abs(turned - 0.42) < 0.16)
-        colour = np.where(hairy[:, None], cover, skin)
-        return np.where(eyes[:, None], 50.0, colour).astype(np.float32)
-
-    return paint
 
 
 def _bag(
@@ -292,54 +265,11 @@ def _bag(
 
         def stroke() -> None:
             if sling:
-                canvas.limb(*strap, (0.009, 0.009), _darker(paint, 0.8), light)
+                canvas.limb(*strap, (0.009, 0.009), darker(paint, 0.8), light)
             canvas.limb(*ends, (wide * 0.85, wide), paint, light)
 
         return [(view.nearness(0.0, z) + 0.01, stroke)]
     return []
-
-
-def _cloth(outfit: Outfit) -> Paint:
-    """The upper garment's pattern, fixed to the body, so that it turns with the person."""
-    first, second = np.array(outfit.top, np.float32), np.array(outfit.top_second, np.float32)
-
-    def paint(azimuth: Float32Array, v: Float32Array) -> Float32Array:
-        mask = _pattern_mask(outfit.pattern, azimuth, v)
-        colour = np.where(mask[:, None], second, first)
-        # Folds: what tells cloth from plastic.
-        folds = 1.0 + 0.06 * np.sin(9.0 * azimuth + 40.0 * v) * np.sin(55.0 * v)
-        return np.asarray(colour * folds[:, None], np.float32)
-
-    return paint
-
-
-def _pattern_mask(
-    pattern: str, azimuth: Float32Array, v: Float32Array
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    around = azimuth * 2.0
-    if pattern == "bands":
-        mask = np.mod(v, 0.07) < 0.032
-    elif pattern == "pinstripes":
-        mask = np.mod(around, 0.9) < 0.25
-    elif pattern == "checks":
-        mask = (np.mod(v, 0.09) < 0.045) ^ (np.mod(around, 1.2) < 0.6)
-    elif pattern == "dots":
-        row = np.floor(v / 0.055)
-        x = np.mod(around + 0.5 * row, 1.0) - 0.5
-        y = np.mod(v, 0.055) / 0.055 - 0.5
-        mask = x**2 + y**2 < 0.09
-    elif pattern == "block":
-        mask = v > 0.68
-    elif pattern == "print":
-        front = np.abs(np.angle(np.exp(1j * azimuth))) < 0.75
-        mask = front & (np.abs(v - 0.70) < 0.055)
-    else:
-        mask = np.zeros(len(v), bool)
-    return np.asarray(mask, np.bool_)
-
-
-def _darker(paint: Paint, share: float) -> Paint:
-    return lambda azimuth, height: np.asarray(paint(azimuth, height) * share, np.float32)
 
 
 def _cut_out(canvas: Canvas) -> Sprite:

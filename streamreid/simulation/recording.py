@@ -11,7 +11,8 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from streamreid.errors import StoreError
-from streamreid.simulation.scene import Scene, SceneCamera, TrueBox, render
+from streamreid.simulation.rendering import render
+from streamreid.simulation.scene import Scene, SceneCamera, TrueBox
 from streamreid.simulation.truth import SceneTruth, look_alikes_of, sightings_of, write_truth
 from streamreid.types import UInt8Array
 

@@ -12,7 +12,8 @@ from streamreid.evaluation.clustering import ClusterFigures, cluster_figures
 from streamreid.gallery.local import LocalScorer
 from streamreid.gallery.scorer import GalleryEntry
 from streamreid.simulation.demo_scene import demo_scene
-from streamreid.simulation.scene import Walk, render_moments
+from streamreid.simulation.rendering import render_moments
+from streamreid.simulation.scene import Walk
 from streamreid.types import CropKey, IdentityId, TrackKey, UInt8Array
 
 _SHARES = (0.25, 0.42, 0.58, 0.75)

@@ -16,8 +16,9 @@ from streamreid.simulation.demo_scene import (
 from streamreid.simulation.network import simulate_network
 from streamreid.simulation.network_scene import network_scene
 from streamreid.simulation.outfit import outfits
+from streamreid.simulation.rendering import render
 from streamreid.simulation.scenarios import scenario
-from streamreid.simulation.scene import Scene, SceneCamera, TrueBox, Walk, render
+from streamreid.simulation.scene import Scene, SceneCamera, TrueBox, Walk
 from streamreid.types import CameraId, UInt8Array
 
 CAMERA = SceneCamera(CameraId("door"))
