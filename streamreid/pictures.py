@@ -77,6 +77,18 @@ def letterbox_rgb(frame: Frame, size: tuple[int, int]) -> Letterbox:
     return Letterbox(image, scale, left, top)
 
 
+def small_size(frame: Frame, width: int) -> tuple[int, int]:
+    """Width and height of a small picture of the frame.
+
+    The height is bounded too: a stream may claim 2 x 8192 pixels, and memory would follow it.
+
+    Args:
+        frame: Source frame.
+        width: Pixels per row of the small picture.
+    """
+    return width, min(2 * width, max(2, round(frame.height * width / frame.width)))
+
+
 def small_luma(frame: Frame, width: int) -> UInt8Array:
     """A small grey picture of the frame, noise averaged away.
 
@@ -84,7 +96,7 @@ def small_luma(frame: Frame, width: int) -> UInt8Array:
         frame: Source frame.
         width: Pixels per row of the result; the height follows.
     """
-    height = max(2, round(frame.height * width / frame.width))
+    width, height = small_size(frame, width)
     luma = frame.y
     if frame.width > 4 * width:
         # Averaging all pixels of a large frame costs ten times this and hides no more noise.

@@ -7,6 +7,7 @@ import numpy as np
 
 from streamreid.detection.background import Background
 from streamreid.detection.detector import strongest
+from streamreid.pictures import small_size
 from streamreid.types import CameraId, Detections, Float32Array, Frame, UInt8Array
 
 _PERSON_ASPECT = 0.41
@@ -99,9 +100,9 @@ class MotionDetector:
 
 def _small_colours(frame: Frame, width: int) -> UInt8Array:
     """Y, U and V as one small picture, shape `(h, width, 3)`: colour tells what luma does not."""
-    height = max(2, round(frame.height * width / frame.width))
+    size = small_size(frame, width)
     planes = [
-        cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA)
+        cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
         for plane in (frame.y, frame.u, frame.v)
     ]
     return np.asarray(cv2.merge(planes), np.uint8)

@@ -2,7 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
+
 from streamreid.detection.gate import MotionGate
+from streamreid.detection.motion import MotionDetector
+from streamreid.detection.postprocess import input_size
+from streamreid.pictures import letterbox_rgb, small_luma
 from tests.detection.scenes import walking_scene
 from tests.video.clips import flat_frame
 
@@ -42,3 +47,16 @@ def test_a_new_segment_starts_anew() -> None:
     assert gate.update(later, tracks=0).reason == "start"
     other_size = replace(flat_frame(size=(160, 120), captured_at_s=5.2), segment=2)
     assert gate.update(other_size, tracks=0).reason == "start"
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (2, 8192), (8192, 2), (64000, 1), (641, 481)], ids=lambda s: f"{s[0]}x{s[1]}"
+)
+def test_absurd_sizes_cost_no_more_than_ordinary_ones(size: tuple[int, int]) -> None:
+    gate, detector = MotionGate(), MotionDetector()
+    for step in range(3):
+        frame = flat_frame(size=size, captured_at_s=step / 5, luma=60 + 50 * step)
+        gate.update(frame, tracks=0)
+        assert len(detector.detect([frame])[0]) == 0
+        assert letterbox_rgb(frame, input_size(frame, 640)).image.size <= 3 * 640 * 640
+    assert small_luma(frame, 320).size <= 320 * 640
