@@ -158,17 +158,22 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.pidfd, number)
 
-    def read_log(self, take: Callable[[bytes], None]) -> None:
-        """Give the complete lines that wait in the log pipe to `take`, at most about 1 MB."""
+    def read_log(self, take: Callable[[bytes], None]) -> bool:
+        """Give the complete lines that wait in the log pipe to `take`, at most about 1 MB.
+
+        Returns:
+            False when the process has closed the pipe.
+        """
         for _ in range(_READS_PER_TURN):
             try:
                 data = os.read(self.descriptors[1], _READ_BYTES)
             except BlockingIOError:
-                return
+                return True
             if not data:
-                return
+                return False
             for line in self._lines.feed(data):
                 take(line)
+        return True
 
     def reap(self, take: Callable[[bytes], None]) -> int | None:
         """Collect the exit code when the process has ended, and the rest of its log.

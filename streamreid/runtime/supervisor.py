@@ -8,6 +8,7 @@ import selectors
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -221,10 +222,13 @@ class Supervisor:
             child.start()
             ended, log = child.descriptors
             self._selector.register(ended, selectors.EVENT_READ, lambda: None)
-            self._selector.register(
-                log, selectors.EVENT_READ, lambda c=child: c.read_log(self._taker(c))
-            )
+            self._selector.register(log, selectors.EVENT_READ, partial(self._read_log, child))
             self._log("info", "started", worker=child.spec.label, pid=child.pid)
+
+    def _read_log(self, child: Child) -> None:
+        """Take in what a worker has logged; a pipe that it has closed is not waited on again."""
+        if not child.read_log(self._taker(child)):
+            self._selector.unregister(child.descriptors[1])
 
     def _reap(self, child: Child) -> None:
         """Collect a worker that has ended, close its books, log why."""
@@ -232,7 +236,8 @@ class Supervisor:
         if process is None or process.poll() is None:
             return
         for descriptor in child.descriptors:
-            self._selector.unregister(descriptor)
+            if descriptor in self._selector.get_map():
+                self._selector.unregister(descriptor)
         was_stopping = child.state == "stopping"
         uptime_s = self._clock.monotonic_s() - child.started_at_s
         code = child.reap(self._taker(child))

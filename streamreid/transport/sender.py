@@ -6,7 +6,6 @@ connection) and is sent again; the matcher recognises what it has already.
 """
 
 import math
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -32,6 +31,7 @@ from streamreid.messages import (
     encode,
 )
 from streamreid.transport.link import WorkerLink
+from streamreid.transport.marks import Marks
 from streamreid.transport.outbox import Book, Outbox
 from streamreid.types import (
     Crop,
@@ -46,7 +46,6 @@ _HELLO_RETRY_S = 1.0
 _HELLO_RETRY_MAX_S = 10.0
 _SILENCE_S = 5.0
 _TURN_S = 0.05
-_MARKS_IN_FLIGHT = 64
 
 
 class SenderCounters(Protocol):
@@ -107,9 +106,7 @@ class Sender:
             for kind in KINDS
         }
         self._order = 0
-        self._marks: deque[tuple[int, float]] = deque()
-        self._marks_in_flight = 0
-        self._told: deque[tuple[int, float]] = deque(maxlen=1 if hello.live else None)
+        self._marks = Marks(live=hello.live)
         self._up = False
         self._epoch: int | None = None
         self._welcomed = False
@@ -180,10 +177,7 @@ class Sender:
 
     def progress(self, captured_at_s: float) -> None:
         """Say that nothing captured earlier will follow; sent after all that was made before."""
-        # A replay needs every mark at its place; to a live matcher only the newest one matters.
-        if self._marks and (self._hello.live or self._marks[-1][0] == self._order):
-            self._marks.pop()
-        self._marks.append((self._order, captured_at_s))
+        self._marks.put(self._order, captured_at_s)
         self._send_ready()
 
     def describe(self, *, width: int, height: int, time_source: TimeSource) -> None:
@@ -220,7 +214,7 @@ class Sender:
             False when something is left.
         """
         deadline_s = self._clock.monotonic_s() + timeout_s
-        while self.pending or self._marks:
+        while self.pending or len(self._marks):
             left_s = deadline_s - self._clock.monotonic_s()
             if left_s <= 0 or stop():
                 return False
@@ -297,7 +291,7 @@ class Sender:
     def _send_oldest(self) -> bool:
         """Send the oldest message or mark of all kinds; False when it has to wait."""
         oldest, kind = min((box.head_order, kind) for kind, box in self._boxes.items())
-        if not math.isfinite(oldest) or (self._marks and self._marks[0][0] < oldest):
+        if not math.isfinite(oldest) or self._marks.first_order < oldest:
             return self._send_mark()
         parts = self._boxes[kind].next_parts()
         if parts is None or not self._link.send(parts):
@@ -307,23 +301,12 @@ class Sender:
 
     def _send_mark(self) -> bool:
         """Send the oldest progress mark unless something made before it waits."""
-        if not self._marks or self._marks_in_flight >= _MARKS_IN_FLIGHT:
+        boxes = self._boxes.values()
+        captured_at_s = self._marks.next_s(min(box.head_order for box in boxes))
+        if captured_at_s is None or not self._link.send(encode(Progress(captured_at_s))):
             return False
-        order, captured_at_s = self._marks[0]
-        if any(box.head_order <= order for box in self._boxes.values()):
-            return False
-        if not self._link.send(encode(Progress(captured_at_s))):
-            return False
-        self._told.append(self._marks.popleft())
-        self._marks_in_flight += 1
-        self._forget_marks()
+        self._marks.mark_told(min(box.oldest_order for box in boxes))
         return True
-
-    def _forget_marks(self) -> None:
-        """Forget told marks but for those that a new matcher needs between the messages it gets."""
-        oldest = min(box.oldest_order for box in self._boxes.values())
-        while len(self._told) > 1 and self._told[1][0] < oldest:
-            self._told.popleft()
 
     def _flush(self, kind: Kind) -> bool:
         """Send what one outbox may send; False when the link takes no more."""
@@ -390,7 +373,7 @@ class Sender:
                 self._boxes[message.kind].settle(message.items)
                 self._counters.set("last_ack_at_s", self._clock.now_s())
             case Heard():
-                self._marks_in_flight = max(0, self._marks_in_flight - message.count)
+                self._marks.heard(message.count)
             case Goodbye():
                 self._goodbye = True
             case Who() if not self._awaiting_welcome:
@@ -406,9 +389,7 @@ class Sender:
             return
         self._epoch = welcome.epoch
         self._welcomed = True
-        self._marks_in_flight = 0
-        self._marks.extendleft(reversed(self._told))
-        self._told.clear()
+        self._marks.tell_again()
         self._awaiting_welcome = False
         self._retry_s = _HELLO_RETRY_S
         self._retry_at_s = self._clock.monotonic_s() + _SILENCE_S
