@@ -21,12 +21,15 @@ class NeighbourSettings:
         expand: Nearest neighbours whose own neighbourhoods are mixed in (k2).
         mix: Share of those, in [0, 1].
         sharpness: How fast a neighbour's weight falls with its appearance logit.
+        reference: Appearance logit from which a neighbour weighs as much as the track itself. It is
+            absolute, so that two strangers on an empty site share next to nothing.
     """
 
     count: int = 15
     expand: int = 4
     mix: float = 0.5
-    sharpness: float = 0.4
+    sharpness: float = 0.5
+    reference: float = -1.0
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.expand < 0 or not 0 <= self.mix <= 1 or self.sharpness <= 0:
@@ -56,14 +59,20 @@ class NeighbourGraph:
             row[other] = logit
             if len(row) > 2 * self._settings.count:
                 self._lists[one] = self._top(row)
-        self._nearest.clear()
+            near = self._nearest.get(one)
+            if near is not None and (
+                other in near
+                or len(near) < self._settings.count
+                or logit >= next(reversed(near.values()))
+            ):
+                del self._nearest[one]
         self._own.clear()
         self._expanded.clear()
 
     def forget(self, track: TrackKey) -> None:
         """Drop a track; those that had it as a neighbour lose a mutual one."""
         self._lists.pop(track, None)
-        self._nearest.clear()
+        self._nearest.pop(track, None)
         self._own.clear()
         self._expanded.clear()
 
@@ -100,12 +109,12 @@ class NeighbourGraph:
         found = self._own.get(track)
         if found is not None:
             return found
+        settings = self._settings
         near = self._near(track)
-        best = max(near.values(), default=0.0)
         weights = {track: 1.0}
         for key, logit in near.items():
             if track in self._near(key):
-                weights[key] = math.exp(self._settings.sharpness * (logit - best))
+                weights[key] = math.exp(settings.sharpness * min(logit - settings.reference, 0.0))
         total = sum(weights.values())
         found = {key: weight / total for key, weight in weights.items()}
         self._own[track] = found

@@ -26,7 +26,7 @@ Player = Callable[
 """Replays tracklets with settings, telling a witness about every pair."""
 
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2)
-_GRID = (0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98)
+_GRID = (0.4, 0.65, 0.8, 0.9, 0.96)
 _TERMS: dict[Mode, tuple[bool, bool]] = {
     "appearance": (False, False),
     "cooccurrence": (True, False),

@@ -11,12 +11,13 @@ import structlog
 import torch
 
 from streamreid.clock import SystemClock
+from streamreid.config.coefficients import shipped_coefficients
 from streamreid.config.models import Config
 from streamreid.control import ControlServer, socket_path
 from streamreid.detection.select import machine_key
 from streamreid.detection.weights import default_cache_dir
 from streamreid.engine.engine import Engine
-from streamreid.engine.settings import EngineSettings, TimeSettings
+from streamreid.engine.settings import EngineSettings
 from streamreid.errors import WeightsError
 from streamreid.gallery.build import build_scorer
 from streamreid.gallery.local import LocalScorer
@@ -90,17 +91,20 @@ def build_engine(config: Config, scorer: LocalScorer, writer: StoreWriter) -> En
 def engine_settings(config: Config, scorer: LocalScorer) -> EngineSettings:
     """What the engine decides by: the user's wishes and what comes with the weights."""
     calibration = scorer.calibration
-    full = config.association.mode == "full"
-    return EngineSettings(
-        calibration_slope=calibration.scale if calibration else 1.0,
-        calibration_offset=calibration.offset if calibration else 0.0,
+    fitted = shipped_coefficients(
+        config.matcher.weights,
+        scorer.weights_digest,
+        slope=calibration.scale if calibration else 1.0,
+        offset=calibration.offset if calibration else 0.0,
+    )
+    return fitted.settings(
+        config.association.mode,
         false_merge_rate=config.association.false_merge_rate,
         lag_s=config.association.lag_s,
         max_age_s=config.matcher.gallery.max_age_s,
         shortlist=config.matcher.shortlist,
         overlaps=_pairs(config.topology.overlaps),
         disjoint=_pairs(config.topology.disjoint),
-        time=TimeSettings(cooccurrence=full, transitions=full),
     )
 
 

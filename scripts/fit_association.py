@@ -1,0 +1,79 @@
+"""Fits what the engine decides by on identities that the weights did not train on.
+
+Every tenth identity of a training split (the ones that `train` holds out) is replayed as a stream,
+folded in time so that it is as dense as a busy site; never a test identity.
+
+    python scripts/fit_association.py --weights default --root market1501 --train train.txt \
+        --clock clock.csv --out streamreid/reid/data/default.association.json
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from streamreid.config.coefficients import write_coefficients
+from streamreid.engine.coefficients import Coefficients
+from streamreid.engine.settings import TimeSettings
+from streamreid.evaluation.crop_cache import cache_folder, embed_crops
+from streamreid.evaluation.datasets import load
+from streamreid.evaluation.fit import fit_all
+from streamreid.evaluation.stream import Stage, of_ids_every
+from streamreid.evaluation.tracklets import folded, tracklets_of
+from streamreid.gallery.build import build_scorer
+
+START = Coefficients(
+    max_age_s=1800.0,
+    time=TimeSettings(pseudo_match=0.3, prior_support=30.0, smoothing=0.6),
+)
+
+
+def main() -> int:
+    """Fit and write one file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", default="default")
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--train", required=True, help="list of the training images")
+    parser.add_argument("--clock", type=Path, required=True)
+    parser.add_argument("--every", type=int, default=10, help="distance of held-out identities")
+    parser.add_argument("--first", type=int, default=5, help="place of the first of them")
+    parser.add_argument("--periods", type=float, nargs="+", default=[1900.0])
+    parser.add_argument("--lag", type=float, default=60.0)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    data = load("folder", args.root, train=args.train, clock=args.clock, required=("train",))
+    # Training records number people from 0 in order of their ids; 0 would count as a distractor.
+    records = [replace(record, identity=record.identity + 1) for record in data.train]
+    people = of_ids_every(tracklets_of(records), args.every, args.first)
+    scorer = build_scorer(args.weights, device="auto", max_crops=8192)
+    crops = embed_crops(
+        people,
+        scorer,
+        crops_per_track=4,
+        weights_digest=scorer.weights_digest,
+        folder=cache_folder(),
+    )
+    stage = Stage(scorer.empty_copy, crops, {})
+    calibration = scorer.calibration
+    start = replace(
+        START,
+        weights_digest=scorer.weights_digest,
+        fitted_on=f"{len(people)} tracklets of every {args.every}th identity of {data.name} train, "
+        f"folded to {args.periods} s",
+        calibration_slope=calibration.scale if calibration else 1.0,
+        calibration_offset=calibration.offset if calibration else 0.0,
+    )
+    streams = [folded(people, period_s) for period_s in args.periods]
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - began:6.0f} s  {text}", flush=True)
+
+    write_coefficients(args.out, fit_all(streams, stage.play, start, lag_s=args.lag, say=say))
+    say(f"wrote {args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
