@@ -116,17 +116,14 @@ def test_only_the_newest_frame_is_kept_and_the_others_are_counted(clips: Path) -
 def test_a_killed_server_is_a_new_segment_and_comes_back(clips: Path) -> None:
     with rtsp_server(clips) as server, _opened(server.url("door.mp4")) as source:
         segment = _read(source, 3)[-1].segment
-        for _ in range(2):
-            server.kill()
-            assert wait_until(lambda: source.status().state == "retrying")
-            assert source.status().last_error
-            server.start()
-            while source.read(0.0) is not None:
-                pass
-            frame = _read(source, 2)[-1]
-            assert frame.segment == segment + 1
-            segment = frame.segment
-        assert source.status().reconnects >= 2
+        server.kill()
+        assert wait_until(lambda: source.status().state == "retrying")
+        assert source.status().last_error
+        while source.read(0.0) is not None:
+            pass
+        server.start()
+        assert _read(source, 2)[-1].segment == segment + 1
+        assert source.status().reconnects >= 1
 
 
 @pytest.mark.slow
