@@ -11,8 +11,8 @@ import structlog
 from streamreid.clock import SystemClock
 from streamreid.config.load import load_config
 from streamreid.config.models import Config
-from streamreid.runtime.counters import ProcessCounters, create_counters, ended_cameras
-from streamreid.runtime.endpoints import matcher_endpoint, server_keys
+from streamreid.runtime.counters import create_counters, ended_cameras
+from streamreid.runtime.endpoints import listen
 from streamreid.runtime.intake import Intake
 from streamreid.runtime.matcher_loop import MatcherLoop, MatcherOptions
 from streamreid.runtime.matcher_setup import (
@@ -26,8 +26,6 @@ from streamreid.runtime.merge import ArrivalOrder, ReplayOrder
 from streamreid.runtime.process import StopFlag, die_with_parent, new_incarnation, stop_on_signals
 from streamreid.runtime.worker_log import configure_worker_log, exit_code_of
 from streamreid.store.writer import open_store
-from streamreid.transport.receiver import Receiver
-from streamreid.transport.zeromq import open_receiver
 
 _log = structlog.get_logger()
 
@@ -57,7 +55,7 @@ def _run(config: Config, stop: StopFlag) -> int:
             clock=clock,
             durability=config.store.durability,
         ) as writer,
-        _listen(config, epoch, books) as receiver,
+        listen(config, epoch=epoch, counters=books, warn=_log.warning) as receiver,
     ):
         chores = build_chores(config, scorer, writer, books)
         replay = not any(config.camera(camera_id).is_live for camera_id in config.camera_ids)
@@ -95,20 +93,6 @@ def _run(config: Config, stop: StopFlag) -> int:
             chores.close()
         books.mark_closed()
     return 0
-
-
-def _listen(config: Config, epoch: int, books: ProcessCounters) -> Receiver:
-    known = frozenset(config.camera_ids)
-    return open_receiver(
-        matcher_endpoint(config),
-        epoch=epoch,
-        counters=books,
-        window=config.transport.window,
-        curve=server_keys(config),
-        on_rejected=lambda error: _log.warning("message rejected", reason=str(error)),
-        on_refused=lambda reason: _log.warning("connection refused", reason=reason),
-        knows=known.__contains__,
-    )
 
 
 if __name__ == "__main__":

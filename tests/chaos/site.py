@@ -68,6 +68,8 @@ class Audit:
             found.append(f"{self.crashed_unharmed} messages crashed in workers never killed")
         if self.in_store < self.stored:
             found.append(f"{self.in_store} rows for {self.stored} stored messages")
+        if self.in_store > self.produced:
+            found.append(f"{self.in_store} rows, but only {self.produced} messages were made")
         if self.integrity != "ok":
             found.append(f"integrity check: {self.integrity}")
         return found
