@@ -34,13 +34,13 @@ def demo_cameras() -> tuple[SceneCamera, ...]:
         SceneCamera(
             CameraId("corridor"),
             Trail(
-                (-0.08, 0.66), (0.92, 1.10), start_height=0.38, end_height=0.84, yaw=0.95, lane=0.11
+                (-0.08, 0.66), (0.92, 1.10), start_height=0.38, end_height=0.84, yaw=0.7, lane=0.11
             ),
             CameraLook(
-                gains=(0.78, 0.88, 0.98),
-                gamma=1.15,
-                saturation=0.8,
-                vignette=0.35,
+                gains=(0.86, 0.94, 1.0),
+                gamma=1.08,
+                saturation=0.85,
+                vignette=0.3,
                 slope=0.2,
                 noise=5.0,
                 mirror=True,
@@ -63,7 +63,7 @@ def demo_cameras() -> tuple[SceneCamera, ...]:
         ),
         SceneCamera(
             CameraId("yard"),
-            Trail((1.10, 0.80), (-0.14, 0.97), start_height=0.42, end_height=0.70, yaw=2.7),
+            Trail((1.10, 0.80), (-0.14, 0.97), start_height=0.42, end_height=0.70, yaw=2.9),
             CameraLook(
                 gains=(0.90, 1.02, 1.10),
                 gamma=1.0,
