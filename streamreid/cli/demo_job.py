@@ -17,11 +17,15 @@ from streamreid.errors import ConfigError
 from streamreid.simulation.demo_scene import LOOK_ALIKES, demo_scene
 from streamreid.simulation.recording import CONFIG_FILE, record_scene
 from streamreid.simulation.scene import Scene
-from streamreid.simulation.truth import TRUTH_FILE, SceneTruth
+from streamreid.simulation.truth import TRUTH_FILE, SceneTruth, read_truth
 
 STORE = "streamreid.sqlite"
 SHEET = "people.png"
 REPORT = "report.html"
+
+SETTINGS = ("association: {false_merge_rate: 0.1}",)
+"""What the demo's cams.yaml says beyond cameras and detector. With seven people in a minute a wrong
+link is less likely than among the crowds that the default is made for, so more may be risked."""
 
 
 def demo_job(out: Path, *, detector: str, plain: bool, seed: int) -> int:
@@ -62,7 +66,7 @@ def record_demo(out: Path, scene: Scene, *, detector: str, console: Console) -> 
             scene,
             out,
             alike=[LOOK_ALIKES],
-            settings=(f"detector: {{kind: {detector}}}",),
+            settings=(f"detector: {{kind: {detector}}}", *SETTINGS),
             progress=lambda _: advance(1),
         )
 
@@ -90,8 +94,11 @@ def prepare_folder(out: Path) -> None:
         with lock_run(run_dir, "streamreid demo"):
             pass
         shutil.rmtree(run_dir)
+    # Only what a demo makes; a user may have put something beside it.
+    cameras = read_truth(out).started_at_s
+    ours = {SHEET, REPORT, *(f"{c}.mp4" for c in cameras), *(f"{c}.gt.txt" for c in cameras)}
     for path in out.iterdir():
-        if path.name.startswith(STORE) or path.suffix in {".mp4", ".txt", ".png", ".html"}:
+        if path.name.startswith(STORE) or path.name in ours:
             path.unlink()
 
 

@@ -10,13 +10,13 @@ from streamreid.engine.events import CropAdded, TrackClosed
 from streamreid.engine.settings import EngineSettings
 from streamreid.evaluation.clustering import ClusterFigures, cluster_figures
 from streamreid.gallery.local import LocalScorer
-from streamreid.gallery.scorer import GalleryEntry
+from streamreid.gallery.scorer import Embeddings, GalleryEntry
 from streamreid.simulation.demo_scene import demo_scene
 from streamreid.simulation.rendering import render_moments
 from streamreid.simulation.scene import Walk
 from streamreid.types import CropKey, IdentityId, TrackKey, UInt8Array
 
-_SHARES = (0.25, 0.42, 0.58, 0.75)
+_SHARES = (0.3, 0.5, 0.7)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +29,7 @@ class TrueCrop:
 
 
 def demo_crops() -> list[TrueCrop]:
-    """Four crops of every walk of the demo scene, in order of time."""
+    """Three crops of every walk of the demo scene, in order of time."""
     scene = demo_scene()
     crops: list[TrueCrop] = []
     for camera in scene.cameras:
@@ -50,9 +50,20 @@ def demo_crops() -> list[TrueCrop]:
 
 
 def decide(
-    crops: Sequence[TrueCrop], scorer: LocalScorer, settings: EngineSettings
+    crops: Sequence[TrueCrop],
+    features: Sequence[Embeddings],
+    scorer: LocalScorer,
+    settings: EngineSettings,
 ) -> ClusterFigures:
-    """Feed crops to the engine that `run` uses and compare its identities with the people."""
+    """Feed crops to the engine that `run` uses and compare its identities with the people.
+
+    Args:
+        crops: The crops.
+        features: What stands for the look of each crop; its own, or somebody else's.
+        scorer: A scorer; it is emptied first.
+        settings: What the engine decides by.
+    """
+    scorer.remove([CropKey(place + 1) for place in range(len(crops))])
     walks = list(dict.fromkeys(crop.walk for crop in crops))
     key = {walk: TrackKey(number) for number, walk in enumerate(walks, start=1)}
     engine = Engine(scorer, settings=settings)
@@ -68,7 +79,7 @@ def decide(
             walk = crop.walk
             scorer.insert(
                 [GalleryEntry(entry, walk.camera_id, key[walk], now_s)],
-                scorer.embed([crop.image]),
+                features[place],
             )
             event = CropAdded(key[walk], walk.camera_id, entry, now_s, walk.enter_s, 0.8)
         else:

@@ -13,7 +13,7 @@ from streamreid.cli.main import main
 from streamreid.errors import ConfigError
 from streamreid.simulation.demo_scene import LOOK_ALIKES, demo_scene, short_scene
 from streamreid.simulation.recording import record_scene
-from streamreid.simulation.truth import SceneTruth
+from streamreid.simulation.truth import SceneTruth, write_truth
 from tests.cli.scene_store import store_of_truth
 from tests.cli.scenes import small_truth
 
@@ -69,12 +69,14 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
         prepare_folder(tmp_path / "thesis.tex")
 
 
-def test_an_older_demo_is_cleared(tmp_path: Path) -> None:
-    for name in ("truth.json", "a.mp4", STORE, f"{STORE}-wal", REPORT, "notes.md"):
+def test_an_older_demo_is_cleared_and_nothing_else(truth: SceneTruth, tmp_path: Path) -> None:
+    write_truth(truth, tmp_path)
+    for name in ("yard.mp4", STORE, f"{STORE}-wal", REPORT, "notes.md", "holiday.png"):
         (tmp_path / name).write_text("old")
     (tmp_path / "streamreid.run").mkdir()
     prepare_folder(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.md", "truth.json"]
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"notes.md", "holiday.png", "truth.json"}
 
 
 def test_an_unknown_detector_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
