@@ -16,7 +16,7 @@ from streamreid.errors import SourceError
 from streamreid.messages import Hello
 from streamreid.runtime.camera_loop import run_camera
 from streamreid.runtime.camera_setup import build_pipeline, connect, open_camera
-from streamreid.runtime.counters import create_counters
+from streamreid.runtime.counters import captured_until_s, create_counters
 from streamreid.runtime.process import StopFlag, die_with_parent, new_incarnation, stop_on_signals
 from streamreid.runtime.worker_log import configure_worker_log, exit_code_of
 from streamreid.types import CameraId
@@ -44,10 +44,11 @@ def _run(config: Config, camera_id: CameraId, stop: StopFlag) -> int:
     hello = Hello(
         camera_id, incarnation, camera.is_live, 0, 0, "arrival" if camera.is_live else "file"
     )
+    # A file goes on where a worker that crashed had come to; a live camera does so by itself.
+    run_dir = config.resolved_run_dir
+    after_s = float("-inf") if camera.is_live else captured_until_s(run_dir, camera_id)
     with (
-        create_counters(
-            config.resolved_run_dir, "camera", camera_id, incarnation, clock=clock
-        ) as counters,
+        create_counters(run_dir, "camera", camera_id, incarnation, clock=clock) as counters,
         connect(config, hello, counters, stop) as sender,
     ):
         try:
@@ -62,6 +63,7 @@ def _run(config: Config, camera_id: CameraId, stop: StopFlag) -> int:
                     counters,
                     clock=clock,
                     stop=stop,
+                    after_s=after_s,
                 )
             finally:
                 source.close()

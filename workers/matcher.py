@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -76,7 +77,7 @@ def _run(config: Config, stop: StopFlag) -> int:
             counters=books,
             clock=clock,
             cameras=config.camera_ids,
-            ended=ended_cameras(config.resolved_run_dir),
+            over=partial(ended_cameras, config.resolved_run_dir),
             options=MatcherOptions(
                 replay=replay,
                 batch_size=config.matcher.batch_size,

@@ -46,6 +46,7 @@ def run_camera(
     *,
     clock: Clock,
     stop: Callable[[], bool],
+    after_s: float = float("-inf"),
 ) -> EndReason:
     """Read one camera until its file ends or somebody asks to stop; then drain and say goodbye.
 
@@ -56,6 +57,8 @@ def run_camera(
         counters: Where progress is written.
         clock: For arrival times.
         stop: True once the worker should end.
+        after_s: Frames up to this capture time were read by a worker before this one, which
+            crashed; they are passed over, so that nobody is seen twice.
 
     Returns:
         Why the loop ended.
@@ -63,7 +66,9 @@ def run_camera(
     loop = _CameraLoop(source, pipeline, sender, counters, clock)
     while not stop():
         frame = source.read(_READ_S)
-        if frame is not None:
+        if frame is not None and frame.captured_at_s <= after_s:
+            counters.add("frames_passed")
+        elif frame is not None:
             loop.take(frame)
         loop.report()
         if frame is None and source.status().state == "ended":

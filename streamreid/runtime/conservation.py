@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamreid.messages import KINDS, Kind
+from streamreid.runtime.counter_table import SOURCE_STATES
 from streamreid.runtime.counters import CounterRow, counter_path, open_for_repair
 
 StoredLookup = Callable[[str, int, Kind, Sequence[int]], set[int]]
@@ -102,6 +103,8 @@ def close_books(run_dir: Path, row: CounterRow) -> Closing:
                         f"killed worker: {lost[kind]} messages are gone, it held {held}",
                     )
                 )
+        # the mark of a crash, whatever it was doing: see captured_until_s
+        counters.set("source_state", SOURCE_STATES.index("starting"))
         counters.mark_closed()
     return Closing({kind: count for kind, count in lost.items() if count}, tuple(imbalances))
 

@@ -22,6 +22,7 @@ CameraCounter = Literal[
     "frames_detected",  # the detector ran
     "frames_idle",  # the motion gate found nothing
     "frames_skipped",  # live: a newer frame was there before the detector was free
+    "frames_passed",  # of a file, read already by a worker before this one, which crashed
     "frames_rationed",  # left out because detect_fps or back-pressure asks for fewer
     "detections",
     "tracks_ended",

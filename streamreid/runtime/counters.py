@@ -322,17 +322,34 @@ def counter_paths(run_dir: Path, *, earlier: bool = False) -> list[Path]:
 
 
 def ended_cameras(run_dir: Path) -> frozenset[CameraId]:
-    """Cameras of this run whose source has ended and whose worker has left in order.
+    """Cameras of this run from which nothing more will come: read to the end, or given up.
 
-    A matcher that starts again learns from this that nothing more will come from them.
+    A matcher learns from this what a Bye that it never heard would have told.
     """
     newest = {row.name: row for row in read_counters(run_dir) if row.role == "camera"}
-    ended = SOURCE_STATES.index("ended")
+    over = {float(SOURCE_STATES.index("ended")), float(SOURCE_STATES.index("failed"))}
     return frozenset(
         CameraId(name)
         for name, row in newest.items()
-        if row.closed and row.values["source_state"] == ended
+        if row.closed and row.values["source_state"] in over
     )
+
+
+def captured_until_s(run_dir: Path, camera_id: CameraId) -> float:
+    """How far the workers of a camera that have just crashed had read it, in capture time.
+
+    Returns:
+        Epoch seconds; minus infinity when the last worker did not crash, or had read nothing.
+    """
+    until_s = float("-inf")
+    rows = [row for row in read_counters(run_dir) if (row.role, row.name) == ("camera", camera_id)]
+    for row in reversed(rows):
+        crashed = row.closed and row.values["source_state"] == SOURCE_STATES.index("starting")
+        if not crashed:
+            break
+        if row.values["last_frame_at_s"]:
+            until_s = max(until_s, row.values["last_capture_at_s"])
+    return until_s
 
 
 def read_row(path: Path, *, acknowledged: bool = False) -> CounterRow | None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from streamreid.clock import Clock
 from streamreid.errors import StreamreidError
 from streamreid.messages import Kind
 from streamreid.runtime.conservation import (
@@ -14,15 +15,17 @@ from streamreid.runtime.conservation import (
     conservation,
     missing_in_store,
 )
-from streamreid.runtime.counter_table import Role
+from streamreid.runtime.counter_table import SOURCE_STATES, Role
 from streamreid.runtime.counters import (
     EARLIER_FOLDER,
     CounterRow,
     counter_paths,
+    create_counters,
     read_counters,
     read_row,
 )
 from streamreid.runtime.logs import Emit
+from streamreid.runtime.process import new_incarnation
 from streamreid.runtime.status import add_rows
 
 
@@ -88,6 +91,14 @@ class Ledger:
                 for problem in self._unstored([row]):
                     self._report(problem)
                 self._close(row)
+
+    def give_up(self, name: str, clock: Clock) -> None:
+        """Leave word that no worker of a camera will be started again."""
+        incarnation = new_incarnation(clock)
+        with create_counters(
+            self._run_dir, "camera", name, incarnation, clock=clock, ring=1
+        ) as counters:
+            counters.set("source_state", SOURCE_STATES.index("failed"))
 
     def tidy(self) -> None:
         """Add up the oldest ended processes of workers that have many, and remove their files."""

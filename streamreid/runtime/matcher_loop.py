@@ -70,7 +70,7 @@ class MatcherLoop:
         counters: Where progress is written.
         clock: Wall time and waits.
         cameras: Every camera of the run.
-        ended: Those of them that ended before this process began.
+        over: Tells from which of them nothing more will come, besides those that say Bye.
         options: How the loop batches and what it refuses.
     """
 
@@ -87,7 +87,7 @@ class MatcherLoop:
         counters: LoopCounters,
         clock: Clock,
         cameras: Iterable[CameraId],
-        ended: Iterable[CameraId] = (),
+        over: Callable[[], Iterable[CameraId]] = frozenset,
         options: MatcherOptions,
     ) -> None:
         self._receiver = receiver
@@ -102,8 +102,8 @@ class MatcherLoop:
         self._options = options
         self._expected = set(cameras)
         self._ended: set[CameraId] = set()
-        for camera_id in self._expected.intersection(ended):
-            self._end(camera_id)
+        self._over = over
+        self._end_what_is_over()
         self._unsaved: list[Outcome] = []
         self._event_time_s = float("-inf")
         self._evicted_to_s = float("-inf")
@@ -182,6 +182,11 @@ class MatcherLoop:
             self._end(one.camera_id)
         else:
             self._merger.add(one.camera_id, one.incarnation, message)
+
+    def _end_what_is_over(self) -> None:
+        """A camera may have ended before this process began, or be given up by the supervisor."""
+        for camera_id in self._expected.intersection(self._over()) - self._ended:
+            self._end(camera_id)
 
     def _end(self, camera_id: CameraId) -> None:
         self._merger.end(camera_id)
@@ -311,9 +316,11 @@ class MatcherLoop:
         self._counters.set("undecided_tracks", self._engine.pending)
         self._counters.set("queue_depth", len(self._merger))
         self._counters.set("watermark_at_s", self._event_time_s)
-        if not self._options.replay:
-            self._evict(self._clock.now_s())
-            self._decide(self._engine.tick(self._clock.now_s()))
+        if self._options.replay:
+            self._end_what_is_over()
+            return
+        self._evict(self._clock.now_s())
+        self._decide(self._engine.tick(self._clock.now_s()))
 
     def _decide(self, outcome: Outcome) -> None:
         if outcome.decisions or outcome.identities or outcome.transitions:

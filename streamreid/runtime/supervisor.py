@@ -253,6 +253,8 @@ class Supervisor:
         )
         if child.spec.role == "matcher" and not was_stopping and code in (EXIT_CONFIG, EXIT_STORE):
             self._matcher_gave_up(child, code)
+        if child.spec.role == "camera" and child.state in ("failed", "misconfigured"):
+            self._ledger.give_up(child.spec.name, self._clock)
         if was_stopping and not self._stop_requests:
             self._succeed(child)
 

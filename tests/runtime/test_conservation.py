@@ -1,5 +1,6 @@
 """Books that add up are left alone; books that do not are found, however they were closed."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,19 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamreid.clock import SystemClock
 from streamreid.errors import StoreError
 from streamreid.messages import Kind
 from streamreid.runtime.conservation import close_books, conservation, missing_in_store
+from streamreid.runtime.counter_table import SOURCE_STATES
 from streamreid.runtime.counters import (
     CounterRow,
     KindBook,
     ProcessCounters,
+    captured_until_s,
     create_counters,
+    ended_cameras,
     read_counters,
 )
 from streamreid.runtime.ledger import Ledger
 from streamreid.runtime.logs import Record
 from streamreid.runtime.status import RunStatus
+from streamreid.types import CameraId
 from tests.fakes import ManualClock
 
 
@@ -237,6 +243,66 @@ def test_old_workers_are_added_up_and_nothing_of_them_is_forgotten(tmp_path: Pat
     counts = status.books("door")["crop"]
     assert (counts.produced, counts.stored, counts.dropped["queue_full"]) == (18, 12, 6)
     assert conservation(rows) == []
+
+
+def read_until(run_dir: Path, incarnation: int, captured_at_s: float, end: str) -> None:
+    """A worker that read to some time and then crashed, or ended in some state."""
+    counters = open_books(run_dir, incarnation)
+    if captured_at_s:
+        counters.set("last_frame_at_s", 1.0)
+        counters.set("last_capture_at_s", captured_at_s)
+    counters.set("source_state", SOURCE_STATES.index("running" if end == "crash" else end))
+    if end == "crash":
+        counters.close()
+        close_books(run_dir, read_counters(run_dir)[-1])
+    else:
+        counters.mark_closed()
+        counters.close()
+
+
+@pytest.mark.parametrize(
+    ("workers", "until_s"),
+    [
+        ([], -math.inf),
+        ([(50.0, "crash")], 50.0),
+        ([(50.0, "crash"), (70.0, "crash")], 70.0),
+        ([(50.0, "crash"), (0.0, "crash")], 50.0),
+        ([(50.0, "running")], -math.inf),
+        ([(50.0, "crash"), (70.0, "running")], -math.inf),
+        ([(70.0, "running"), (50.0, "crash")], 50.0),
+    ],
+    ids=[
+        "nobody",
+        "one",
+        "two",
+        "the second had not come so far",
+        "stopped in order",
+        "crashed, then stopped in order",
+        "stopped, then crashed",
+    ],
+)
+def test_a_file_goes_on_where_a_crashed_worker_had_come_to(
+    tmp_path: Path, workers: list[tuple[float, str]], until_s: float
+) -> None:
+    for incarnation, (captured_at_s, end) in enumerate(workers, start=1):
+        read_until(tmp_path, incarnation, captured_at_s, end)
+    assert captured_until_s(tmp_path, CameraId("door")) == until_s
+
+
+@pytest.mark.parametrize(
+    ("end", "over"), [("ended", True), ("running", False), ("crash", False), ("failed", True)]
+)
+def test_which_cameras_nobody_needs_to_wait_for(tmp_path: Path, end: str, over: bool) -> None:
+    read_until(tmp_path, 1, 5.0, end)
+    assert (ended_cameras(tmp_path) == {"door"}) is over
+
+
+def test_a_camera_that_is_given_up_is_over(tmp_path: Path) -> None:
+    read_until(tmp_path, 1, 5.0, "crash")
+    ledger = Ledger(tmp_path, lambda _: None)
+    ledger.give_up("door", SystemClock())
+    assert ended_cameras(tmp_path) == {"door"}
+    assert ledger.check() == []
 
 
 def test_a_problem_is_reported_once(tmp_path: Path) -> None:

@@ -226,6 +226,8 @@ def test_when_every_source_failed_the_exit_code_says_so(
         ],
     )
     assert run.run() == code
+    # the matcher must not wait for them
+    assert ended_cameras(run_dir) == {"a", "b"}
 
 
 def test_reload_adds_removes_and_restarts_what_changed(run_dir: Path) -> None:
