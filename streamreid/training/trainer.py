@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from streamreid.reid.backbone import MapNetwork
+from streamreid.reid.lite0 import Lite0Trunk
 from streamreid.reid.preprocess import to_unit_range
 from streamreid.reid.qaconv import QAConv
 from streamreid.reid.weights import weighted_head
@@ -122,11 +123,8 @@ class Trainer:
         generator = step_generator(plan.seed, self.step, 2)
         batch = augment(self.images.pixels[index], plan.augment, generator)
         self._set_train_mode()
-        maps = self._maps(batch, self.network)
-        score = pair_scores(maps, self.location_logits.softmax(0), dtype=self._dtype)
-        loss, accuracy = pair_softmax_loss(
-            score, self.images.identity[index], temperature=plan.temperature
-        )
+        features = self._features(batch, self.network)
+        loss, accuracy = self._loss(features, self.images.identity[index])
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(
@@ -195,16 +193,28 @@ class Trainer:
     def _dtype(self) -> torch.dtype:
         return torch.bfloat16 if self.plan.bfloat16 else torch.float32
 
-    def _maps(self, images: Tensor, network: MapNetwork) -> Tensor:
+    def _loss(self, features: Tensor, identity: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss and accuracy of a batch from the neck's output `[N, C, h, w]`."""
+        score = pair_scores(
+            functional.normalize(features, dim=1),
+            self.location_logits.softmax(0),
+            dtype=self._dtype,
+        )
+        return pair_softmax_loss(score, identity, temperature=self.plan.temperature)
+
+    def _features(self, images: Tensor, network: MapNetwork) -> Tensor:
+        """The neck's output before normalisation, float32."""
         images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.plan.bfloat16):
-            features = network.neck(network.trunk(images))
-        return functional.normalize(features.float(), dim=1)
+            features: Tensor = network.neck(network.trunk(images))
+        return features.float()
 
     def _freeze(self, blocks: int) -> None:
         if blocks == 0:
             return
-        trunk: Any = self.network.trunk
+        trunk = self.network.trunk
+        if not isinstance(trunk, Lite0Trunk):
+            raise ValueError("only EfficientNet-Lite0 has blocks to freeze; set frozen_blocks to 0")
         for module in (trunk.stem, *trunk.blocks[:blocks]):
             module.requires_grad_(False)
 
@@ -250,14 +260,11 @@ class Trainer:
         Row-pooled vectors stand in for the matching scores, which would take minutes on a CPU.
         """
         index = self.sampler.representatives(self.step)
-        rows = torch.cat(
-            [
-                self._maps(to_unit_range(self.images.pixels[part]), self._mean)
-                .mean(dim=3)
-                .flatten(1)
-                for part in torch.split(index, 64)
-            ]
-        )
+        parts = [
+            self._features(to_unit_range(self.images.pixels[part]), self._mean)
+            for part in torch.split(index, 64)
+        ]
+        rows = functional.normalize(torch.cat(parts), dim=1).mean(dim=3).flatten(1)
         rows = functional.normalize(rows, dim=1)
         distance = -(rows @ rows.t())
         source = self.sampler.source_of_class
