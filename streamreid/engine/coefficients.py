@@ -104,7 +104,8 @@ def from_plain(plain: Mapping[str, Any]) -> Coefficients:
     if values.pop("format", None) != FORMAT:
         raise ValueError(f"expected format {FORMAT}, got {plain.get('format')!r}")
     try:
-        models = {name: DecisionModel(**model) for name, model in values.pop("models").items()}
+        named = values.pop("models")
+        models = {mode: DecisionModel(**named[mode]) for mode in MODES}
         links = {
             mode: LinkCoefficients(
                 float(link["slope"]),

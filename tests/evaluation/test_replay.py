@@ -1,0 +1,178 @@
+"""A replay drives the same engine as a run, and its figures are those of its ledger."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamreid.association.ledger import Decision
+from streamreid.engine.coefficients import Coefficients, from_plain, to_plain
+from streamreid.engine.settings import EngineSettings, TimeSettings
+from streamreid.evaluation.crop_cache import CropCache, RememberingScorer
+from streamreid.evaluation.fit import collect_pairs, fit_all, fit_models, log_loss
+from streamreid.evaluation.replay import chosen_images, entry_keys, judge, run_stream
+from streamreid.evaluation.stream import Stage, ablation, of_ids_every, shuffled_ablation
+from streamreid.evaluation.tracklets import Tracklet, numbered
+from streamreid.types import CameraId, Float32Array, IdentityId, TrackKey
+from tests.engine.planted import PlantedScorer
+
+CAMERAS = ("c1", "c2", "c3")
+
+
+def stream_of(people: int, *, seed: int = 0, gap_s: float = 15.0) -> list[Tracklet]:
+    """People who walk c1, c2, c3 and enter one after another."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for person in range(people):
+        time_s = gap_s * person
+        for camera in CAMERAS:
+            times_s = (time_s, time_s + 2.0, time_s + 4.0)
+            images = tuple(Path(f"{person}_{camera}_{number}.jpg") for number in range(3))
+            found.append(Tracklet(TrackKey(0), CameraId(camera), person + 1, times_s, images))
+            time_s += 4.0 + float(rng.uniform(8, 12))
+    return numbered(found)
+
+
+def vectors_of(stream: list[Tracklet], noise: float, seed: int = 1) -> dict[int, Float32Array]:
+    rng = np.random.default_rng(seed)
+    people = rng.standard_normal((200, 48))
+    found = {}
+    for path, key in entry_keys(stream).items():
+        person = int(path.name.split("_")[0])
+        vector = people[person] + noise * rng.standard_normal(48)
+        found[int(key)] = (vector / np.linalg.norm(vector)).astype(np.float32)
+    return found
+
+
+def stage_of(stream: list[Tracklet], noise: float) -> Stage:
+    vectors = vectors_of(stream, noise)
+    paths = sorted({path for tracklet in stream for path in tracklet.images})
+    crops = CropCache(
+        paths, np.zeros((len(paths), 1), np.uint8), np.zeros((len(paths), 1), np.float32)
+    )
+    return Stage(lambda: PlantedScorer(vectors), crops, {})
+
+
+def test_easy_people_are_all_found() -> None:
+    stream = stream_of(12)
+    replay = stage_of(stream, 0.2).play(stream, EngineSettings(false_merge_rate=0.1, lag_s=20.0))
+    clusters = replay.figures.clusters
+    assert clusters.pair_f1 == clusters.idf1 == 1.0
+    assert clusters.identities == 12
+    assert (replay.figures.links, replay.figures.false_links) == (24, 0)
+    assert replay.figures.in_two_places == 0
+    assert sum(row.final for row in replay.rows) == len(stream)
+
+
+def test_the_same_stream_gives_the_same_rows() -> None:
+    stream = stream_of(10)
+    stage = stage_of(stream, 0.8)
+    settings = Coefficients().settings("full", lag_s=20.0)
+    assert stage.play(stream, settings).rows == stage.play(stream, settings).rows
+
+
+def test_every_image_is_remembered_whatever_its_number() -> None:
+    stream = stream_of(8)
+    stage = stage_of(stream, 0.8)
+    settings = EngineSettings(lag_s=20.0)
+    stage.play(stream, settings)
+    known = len(stage.memory)
+    later = numbered(tracklet.shifted(1000.0) for tracklet in stream)
+    stage.play(later, settings)
+    assert len(stage.memory) == known
+
+
+def test_a_fit_finds_what_tells_people_apart() -> None:
+    """Appearance alone is poor here, transition times are sharp: the fit must see both."""
+    stream = stream_of(30, gap_s=6.0)
+    stage = stage_of(stream, 2.2)
+    start = Coefficients(time=TimeSettings(pseudo_match=0.2), max_age_s=300.0)
+    pairs = collect_pairs([stream], stage.play, start.settings("full", lag_s=15.0))
+    models = fit_models(pairs)
+    assert models.appearance.appearance + models.appearance.neighbours > 0
+    assert log_loss(pairs, models) < log_loss(pairs, start.models)
+    assert models.full.transition > 0
+
+
+@pytest.mark.slow
+def test_fit_all_makes_thresholds_that_fall_with_the_rate() -> None:
+    stream = stream_of(25, gap_s=6.0)
+    stage = stage_of(stream, 0.9)
+    start = Coefficients(calibration_slope=0.6, calibration_offset=-2.0, max_age_s=300.0)
+    fitted = fit_all([stream], stage.play, start, lag_s=15.0)
+    assert from_plain(to_plain(fitted)) == fitted
+    for link in fitted.links.values():
+        chances = [chance for _, chance in link.thresholds]
+        assert chances == sorted(chances, reverse=True)
+
+
+def test_ablation_covers_every_mode_and_shuffles_only_times() -> None:
+    stream = stream_of(6)
+    stage = stage_of(stream, 0.3)
+    modes = ablation(stage, stream, Coefficients(), {"lag_s": 20.0})
+    assert set(modes) == {"appearance", "cooccurrence", "transitions", "full"}
+    shuffled = shuffled_ablation(stage, stream, Coefficients(), {"lag_s": 20.0}, [0, 1])
+    assert len(shuffled["pair_f1"]["full"]) == 2
+    assert shuffled["full_minus_appearance"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_searches_are_judged_by_what_was_known_before() -> None:
+    rows = [row(1, 1), row(2, 1, 0.9), row(3, 2), row(4, 1, 0.8), row(5, 3, other=1)]
+    found = judge(rows, {TrackKey(n): p for n, p in ((1, 7), (2, 7), (3, 8), (4, 8), (5, 7))})
+    assert [(s.known, s.correct, s.linked) for s in found] == [
+        (False, False, False),
+        (True, True, True),
+        (False, False, False),
+        (True, False, True),
+        (True, True, False),
+    ]
+
+
+def row(track: int, identity: int, chance: float = 0.5, other: int | None = None) -> Decision:
+    return Decision(
+        TrackKey(track),
+        0,
+        float(track),
+        IdentityId(identity),
+        chance,
+        None,
+        None,
+        None,
+        None if other is None else IdentityId(other),
+        None if other is None else 0.3,
+        "matched",
+        final=True,
+    )
+
+
+@pytest.mark.parametrize(("total", "expected"), [(1, [0]), (3, [0, 1, 2]), (10, [0, 3, 6, 9])])
+def test_crops_are_spread_over_a_tracklet(total: int, expected: list[int]) -> None:
+    times_s = tuple(float(number) for number in range(total))
+    images = tuple(Path(f"{number}.jpg") for number in range(total))
+    tracklet = Tracklet(TrackKey(1), CameraId("c1"), 1, times_s, images)
+    assert chosen_images(tracklet, 4).tolist() == expected
+
+
+def test_every_tenth_person() -> None:
+    stream = stream_of(25)
+    assert {item.person for item in of_ids_every(stream, 10, 5)} == {6, 16}
+
+
+def test_a_score_is_computed_once() -> None:
+    stream = stream_of(4)
+    scorer = PlantedScorer(vectors_of(stream, 0.3))
+    memory: dict = {}  # type: ignore[type-arg]
+    run_stream(stream, RememberingScorer(scorer, memory), lambda *_: None, EngineSettings())  # type: ignore[arg-type]
+    known = len(memory)
+    scorer = PlantedScorer(scorer.vectors)
+    run_stream(stream, RememberingScorer(scorer, memory), lambda *_: None, EngineSettings())  # type: ignore[arg-type]
+    assert len(memory) == known > 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"format": 9}, {"models": {}}, {"linkage": {"sharpness": -1}}, {"surprise": 1}],
+)
+def test_foreign_coefficients_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"format|field|sharpness"):
+        from_plain({**to_plain(Coefficients()), **change})
