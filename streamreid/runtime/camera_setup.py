@@ -6,6 +6,7 @@ from streamreid.detection.gate import MotionGate
 from streamreid.detection.motion import MotionDetector
 from streamreid.detection.select import load_detector
 from streamreid.messages import Hello
+from streamreid.pictures import crop_rgb
 from streamreid.runtime.camera_pipeline import CameraPipeline
 from streamreid.runtime.counters import ProcessCounters
 from streamreid.runtime.endpoints import client_keys, matcher_endpoint
@@ -15,7 +16,6 @@ from streamreid.tracking.tracker import CameraTracker
 from streamreid.transport.sender import Sender
 from streamreid.transport.zeromq import open_sender
 from streamreid.types import CameraId
-from streamreid.video.image import crop_rgb
 from streamreid.video.sampler import FrameSampler
 from streamreid.video.source import FrameSource, open_source
 from streamreid.video.zones import Zones

@@ -8,12 +8,12 @@ import pytest
 from streamreid.detection.detector import Detector
 from streamreid.detection.gate import MotionGate
 from streamreid.detection.motion import MotionDetector
+from streamreid.pictures import crop_rgb
 from streamreid.runtime.camera_pipeline import CameraPipeline
 from streamreid.runtime.detection_rows import MAX_ROWS, RowBuffer
 from streamreid.tracking.crops import CropPicker
 from streamreid.tracking.tracker import CameraTracker
 from streamreid.types import CameraId, Detections, Frame, TrackedDetections
-from streamreid.video.image import crop_rgb
 from streamreid.video.sampler import FrameSampler
 from streamreid.video.zones import Zones
 
