@@ -101,17 +101,16 @@ def _max_scores(
     of_query, of_gallery = match_maxima(query, items, backend=backend)
     from_gallery = of_gallery.amax(dim=0) @ head.gallery_weight
     total_weight = float(head.query_weight.abs().sum() + head.gallery_weight.abs().sum())
-    scores = []
-    split = zip(
-        torch.split(of_query, list(sizes), dim=1),
-        torch.split(from_gallery, list(sizes)),
-        strict=True,
-    )
-    for query_side, gallery_side in split:
-        if not len(gallery_side):
-            scores.append(query_side.new_tensor(torch.nan))
-            continue
-        best = query_side.amax(dim=1).mean(dim=0)
-        bias = _CROPS_BIAS * total_weight * math.log(len(query) * len(gallery_side))
-        scores.append(best @ head.query_weight + gallery_side.mean() + head.offset - bias)
-    return torch.stack(scores)
+    scores = from_gallery.new_full((len(sizes),), torch.nan)
+    counts = torch.tensor(sizes)
+    starts = counts.cumsum(0) - counts
+    # Groups of one size are reduced together: a loop over single groups costs more than the match.
+    for size in sorted(set(sizes) - {0}):
+        groups = (counts == size).nonzero().flatten()
+        rows = (starts[groups][:, None] + torch.arange(size)).to(from_gallery.device)
+        best = of_query[:, rows].amax(dim=2).mean(dim=0)  # [groups, n]
+        bias = _CROPS_BIAS * total_weight * math.log(len(query) * size)
+        from_query = best @ head.query_weight
+        both = from_query + from_gallery[rows].mean(dim=1) + head.offset - bias
+        scores[groups.to(scores.device)] = both
+    return scores
