@@ -12,6 +12,8 @@ from streamreid.types import CameraId
 _WORKER_REASONS = ("queue_full", "shutdown", "worker_crash")
 """Drops that only the worker, or the supervisor in its stead, knows of."""
 
+_NOTHING: tuple[int, Mapping[str, int]] = (0, {})
+
 
 class BookStore(Protocol):
     """What is needed of the store's writer."""
@@ -75,7 +77,7 @@ class StreamBooks:
         changed = [
             (kind, counts)
             for kind, counts in row.books.items()
-            if self._written.get((row.incarnation, kind)) != _facts(counts)
+            if self._written.get((row.incarnation, kind), _NOTHING) != _facts(counts)
         ]
         if not changed:
             return 0
