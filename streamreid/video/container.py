@@ -41,11 +41,13 @@ class OpenError(SourceError):
 
     Attributes:
         misconfigured: True when only a person can repair it (wrong password, path or protocol).
+        cut_off: True when the stream ended cleanly.
     """
 
-    def __init__(self, message: str, *, misconfigured: bool) -> None:
+    def __init__(self, message: str, *, misconfigured: bool, cut_off: bool = False) -> None:
         super().__init__(message)
         self.misconfigured = misconfigured
+        self.cut_off = cut_off
 
 
 def translate_error(address: SourceAddress, error: Exception) -> OpenError:

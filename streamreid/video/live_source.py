@@ -138,7 +138,7 @@ class LiveSource:
                 return
             last_s = self.status().last_frame_monotonic_s
             if last_s is not None:
-                self._backoff.healthy(last_s - began_s)
+                self._backoff.healthy(last_s - began_s, cut_off=error.cut_off)
             self._timeline.reconnected()
             delay_s = self._backoff.delay_s(misconfigured=error.misconfigured)
             with self._shared.changed:
@@ -185,7 +185,9 @@ class LiveSource:
                     misconfigured=False,
                 )
         # The end of a live stream looks like the end of a file, and is a disconnect.
-        return OpenError(f"{self._address.shown}: the stream was cut off", misconfigured=False)
+        return OpenError(
+            f"{self._address.shown}: the stream was cut off", misconfigured=False, cut_off=True
+        )
 
     def _publish(self, container: InputContainer, picture: av.VideoFrame) -> None:
         monotonic_s = self._clock.monotonic_s()

@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from streamreid.video.backoff import Backoff
 
 
@@ -20,11 +22,16 @@ def test_a_wrong_password_is_asked_for_slowly_at_once() -> None:
     assert backoff.delay_s(misconfigured=False) < 0.3
 
 
-def test_only_ten_seconds_of_frames_reset_it() -> None:
+@pytest.mark.parametrize(
+    ("cut_off", "short_s", "enough_s"),
+    [(False, 9.0, 10.0), (True, 0.9, 1.0)],
+    ids=["after-an-error", "after-a-clean-end"],
+)
+def test_only_enough_frames_reset_it(cut_off: bool, short_s: float, enough_s: float) -> None:
     backoff = Backoff(random.Random(1))
     for _ in range(5):
         backoff.delay_s(misconfigured=False)
-    backoff.healthy(9.0)
+    backoff.healthy(short_s, cut_off=cut_off)
     assert backoff.delay_s(misconfigured=False) > 2.0
-    backoff.healthy(10.0)
+    backoff.healthy(enough_s, cut_off=cut_off)
     assert backoff.delay_s(misconfigured=False) < 0.3
