@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 import psutil
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from streamreid.clock import SystemClock
 from streamreid.types import Frame
 from streamreid.video.source import FrameSource, open_source
-from tests.video.clips import CAMERA, write_clip
+from tests.video.clips import CAMERA, picture, write_clip
 from tests.video.servers import free_port, http_server, rtsp_server, wait_until
 
 
@@ -281,3 +282,22 @@ def test_closing_wakes_a_waiting_reader(clips: Path) -> None:
     reader.join(10)
     assert not reader.is_alive()
     assert frames == []
+
+
+def test_a_motion_jpeg_camera(tmp_path: Path) -> None:
+    body = b""
+    for index in range(20):
+        picture_path = tmp_path / "picture.jpg"
+        cv2.imwrite(str(picture_path), picture(index))
+        jpeg = picture_path.read_bytes()
+        head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+        body += head.encode() + jpeg + b"\r\n"
+    headers = {"Content-Type": "multipart/x-mixed-replace; boundary=--frame"}
+    with (
+        http_server({"/mjpg": (200, headers, body)}) as (address, _),
+        _opened(address + "/mjpg") as source,
+    ):
+        assert wait_until(lambda: source.status().reconnects >= 1), source.status()
+        assert source.status().frames >= 19
+        frame = _read(source, 1)[0]
+        assert (frame.time_source, frame.full_range) == ("arrival", True)
