@@ -25,6 +25,8 @@ _UNCONFIRMED = -1
 _LOST_LOOKS = 3.5
 """Looks that a person may be missed for, where looks are so rare that `lost_s` covers fewer."""
 
+_GAP_S = 0.7
+
 EndReason = Literal["left", "segment", "end"]
 
 
@@ -76,7 +78,8 @@ class CameraTracker:
             minimum_iou_threshold=_least_iou(detect_fps) if minimum_iou is None else minimum_iou,
             high_conf_det_threshold=confidence,
         )
-        self._guard = AppearanceGuard()
+        # Unseen means missed by more than one look.
+        self._guard = AppearanceGuard(gap_s=max(_GAP_S, 2.5 / detect_fps))
         self._open: dict[int, _OpenTrack] = {}
         self._ended: list[TrackSummary] = []
         self._next_id = 1
