@@ -87,20 +87,14 @@ class _Groups:
     def __init__(self, problem: Problem, linkage: Linkage) -> None:
         self.linkage = linkage
         self.member = _initial_groups(problem.anchor)
-        count = int(self.member.max(initial=-1)) + 1
-        indicator = np.zeros((len(self.member), count))
-        indicator[np.arange(len(self.member)), self.member] = 1.0
         total, weight = linkage.pair_terms(problem.log_odds)
-        self.total: Float64Array = indicator.T @ total @ indicator
-        self.weight: Float64Array = indicator.T @ weight @ indicator
-        self.conflict = (indicator.T @ problem.conflict @ indicator) > 0
-        anchors = int(np.count_nonzero(np.unique(problem.anchor) >= 0))
-        self.conflict[:anchors, :anchors] = True
-        self.alive = np.ones(count, dtype=np.bool_)
-
-    def values(self) -> Float64Array:
-        """Linkage value of every pair of groups, shape `(G, G)`."""
-        return self.linkage.value_of(self.total, self.weight)
+        self.total = _summed(_summed(total, self.member, axis=0), self.member, axis=1)
+        self.weight = _summed(_summed(weight, self.member, axis=0), self.member, axis=1)
+        crowded = _summed(problem.conflict.astype(np.float64), self.member, axis=0)
+        self.conflict: BoolArray = _summed(crowded, self.member, axis=1) > 0
+        self.anchors = len(np.unique(problem.anchor[problem.anchor >= 0]))
+        self.conflict[: self.anchors, : self.anchors] = True
+        self.alive = np.ones(len(self.total), dtype=np.bool_)
 
     def value(self, first: int, second: int) -> float:
         """Linkage value of two groups."""
@@ -156,26 +150,38 @@ def _initial_groups(anchor: Int64Array) -> Int64Array:
     return member
 
 
+def _summed(matrix: Float64Array, member: Int64Array, *, axis: int) -> Float64Array:
+    """Sum rows (axis 0) or columns (axis 1) by group; groups are numbered from 0 without gaps."""
+    order = np.argsort(member, kind="stable")
+    starts = np.searchsorted(member[order], np.arange(int(member[order[-1]]) + 1))
+    return np.add.reduceat(np.take(matrix, order, axis=axis), starts, axis=axis)
+
+
 def _round(groups: _Groups, level: float) -> bool:
     """One linear assignment of groups to earlier groups; True when anything was joined."""
-    value = groups.values()
+    # Identities come first and never join one another: only free groups choose.
+    free = groups.anchors
+    bound = np.exp(groups.linkage.sharpness * level)
     possible = (
-        (value >= level)
-        & ~groups.conflict
-        & groups.alive[:, None]
+        (groups.total[free:] >= bound * groups.weight[free:])
+        & (groups.weight[free:] > 0)
+        & ~groups.conflict[free:]
+        & groups.alive[free:, None]
         & groups.alive[None, :]
-        & np.tri(len(value), k=-1, dtype=np.bool_)
+        & np.tri(len(groups.total) - free, len(groups.total), k=free - 1, dtype=np.bool_)
     )
     rows = np.flatnonzero(possible.any(axis=1))
     if len(rows) == 0:
         return False
     columns = np.flatnonzero(possible.any(axis=0))
-    gain = np.where(possible, value - level + 1e-9, -_FORBIDDEN)[np.ix_(rows, columns)]
+    cut = np.ix_(rows + free, columns)
+    value = groups.linkage.value_of(groups.total[cut], groups.weight[cut])
+    gain = np.where(possible[np.ix_(rows, columns)], value - level + 1e-9, -_FORBIDDEN)
     stay = np.full((len(rows), len(rows)), -_FORBIDDEN)
     np.fill_diagonal(stay, 0.0)
     row_index, column_index = linear_sum_assignment(np.hstack([gain, stay]), maximize=True)
     links = [
-        (float(gain[row, column]), int(rows[row]), int(columns[column]))
+        (float(gain[row, column]), int(rows[row]) + free, int(columns[column]))
         for row, column in zip(row_index, column_index, strict=True)
         if column < len(columns)
     ]
@@ -217,13 +223,11 @@ def link_values(
         forbids, and the group number of every column, `(G,)`.
     """
     numbers, column = np.unique(member, return_inverse=True)
-    indicator = np.zeros((len(member), len(numbers)))
-    indicator[np.arange(len(member)), column] = 1.0
     total, weight = linkage.pair_terms(problem.log_odds)
     np.fill_diagonal(total, 0.0)
     np.fill_diagonal(weight, 0.0)
-    value = linkage.value_of(total @ indicator, weight @ indicator)
-    blocked = (problem.conflict @ indicator) > 0
-    others = indicator.sum(axis=0)[None, :] - indicator
+    value = linkage.value_of(_summed(total, column, axis=1), _summed(weight, column, axis=1))
+    blocked = _summed(problem.conflict.astype(np.float64), column, axis=1) > 0
+    others = np.bincount(column)[None, :] - (column[:, None] == np.arange(len(numbers)))
     value[(others == 0) | blocked] = -np.inf
     return value, numbers

@@ -158,6 +158,10 @@ class Engine:
         self._latest_s = max(self._latest_s, row.seen_at_s)
         self._dirty = True
 
+    def __len__(self) -> int:
+        """Number of tracks in memory."""
+        return len(self._tracks)
+
     @property
     def violations(self) -> int:
         """Final tracks whose identity was in two places at once; 0 unless events came too late."""
