@@ -209,7 +209,7 @@ class Killer:
             if not row.closed and row.pid not in self._site.killed and self._works(row)
         ]
         if not self.left:
-            if len(working) == self._site.cameras + 1:
+            if len(working) == self._site.cameras + 1 and not status.stopping:
                 self.done()
             return
         candidates = [row for row in working if row.role == self.left[-1]]
