@@ -71,8 +71,6 @@ def _run(config: Config, camera_id: CameraId, stop: StopFlag) -> int:
             # The matcher must not wait for a camera that will never come.
             sender.bye("failed")
             raise
-        finally:
-            counters.mark_closed()
     return 0
 
 

@@ -92,7 +92,6 @@ def _run(config: Config, stop: StopFlag) -> int:
             loop.run(stop)
         finally:
             chores.close()
-        books.mark_closed()
     return 0
 
 
