@@ -127,6 +127,9 @@ class ProcessCounters:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is not None:
+            # not in order, although the books are: see captured_until_s
+            self.set("source_state", SOURCE_STATES.index("starting"))
         self.mark_closed()
         self.close()
 

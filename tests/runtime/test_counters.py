@@ -9,9 +9,16 @@ from pathlib import Path
 import pytest
 
 from streamreid.errors import StoreError
-from streamreid.runtime.counter_table import F64_NAMES, LATENCY_BUCKETS_S, U64_NAMES
-from streamreid.runtime.counters import counter_path, create_counters, read_counters
+from streamreid.runtime.counter_table import F64_NAMES, LATENCY_BUCKETS_S, SOURCE_STATES, U64_NAMES
+from streamreid.runtime.counters import (
+    captured_until_s,
+    counter_path,
+    create_counters,
+    ended_cameras,
+    read_counters,
+)
 from streamreid.runtime.status import latency_quantiles
+from streamreid.types import CameraId
 from tests.fakes import ManualClock
 
 
@@ -27,6 +34,20 @@ def test_values_come_back(tmp_path: Path) -> None:
     assert row.values["started_at_s"] == 99.0
     assert row.closed
     assert row.consistent
+
+
+def test_a_worker_that_fails_leaves_the_mark_of_a_crash(tmp_path: Path) -> None:
+    def fail() -> None:
+        with create_counters(tmp_path, "camera", "door", 5, clock=ManualClock()) as counters:
+            counters.set("source_state", SOURCE_STATES.index("ended"))
+            counters.set("last_frame_at_s", 1.0)
+            counters.set("last_capture_at_s", 50.0)
+            raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        fail()
+    assert ended_cameras(tmp_path) == frozenset()
+    assert captured_until_s(tmp_path, CameraId("door")) == 50.0
 
 
 def test_names_are_unique() -> None:
