@@ -142,7 +142,7 @@ class Matcher:
         rng = torch.Generator().manual_seed(0)
         maps = torch.randn(GALLERY, CHANNELS, INPUT[0] // 16, INPUT[1] // 16, generator=rng)
         self.gallery = torch.nn.functional.normalize(maps, dim=1)
-        self.packed = FeatureMaps.pack(self.gallery, torch.bfloat16)
+        self.packed = FeatureMaps.pack(self.gallery, torch.int8)
 
     @torch.inference_mode()
     def ours(self, crops: list[np.ndarray], stages: Stages) -> None:
@@ -332,6 +332,8 @@ def measure(clips: dict[str, Path], weights: str, cache: Path, rounds: int) -> d
         "features": matcher.choice.runner.name,
         "gemm_bf16_gflops": gemm_peak_gflops(),
         "rounds": rounds,
+        "map_dtype": "int8",
+        "load_average": round(os.getloadavg()[2]),
         "machine": f"{cpu_name()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "versions": {
             name: version(name)
