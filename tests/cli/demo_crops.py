@@ -16,7 +16,7 @@ from streamreid.simulation.rendering import render_moments
 from streamreid.simulation.scene import Walk
 from streamreid.types import CropKey, IdentityId, TrackKey, UInt8Array
 
-_SHARES = (0.3, 0.5, 0.7)
+_SHARES = (0.2, 0.4, 0.6, 0.8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +29,7 @@ class TrueCrop:
 
 
 def demo_crops() -> list[TrueCrop]:
-    """Three crops of every walk of the demo scene, in order of time."""
+    """Four crops of every walk of the demo scene, in order of time."""
     scene = demo_scene()
     crops: list[TrueCrop] = []
     for camera in scene.cameras:
