@@ -43,14 +43,14 @@ def add(folder: Path = _FOLDER, name: str = _NAME) -> None:
 
 
 def revoke(folder: Path = _FOLDER, name: str = _NAME) -> None:
-    """Refuse a machine from its next connection on.
+    """Refuse a machine from now on; a connection that it has is cut within seconds.
 
     Example: streamreid keys revoke keys garage
     """
     from streamreid.transport.keyring import revoke as revoke_key
 
     revoke_key(folder, name)
-    _say(f"'{name}' is refused from its next connection on")
+    _say(f"'{name}' is refused from now on")
 
 
 def list_names(

@@ -74,6 +74,13 @@ class FloodGuard:
             connection.arrived += size
             connection.suspect = False
 
+    def cut(self, descriptor: int, reason: str) -> None:
+        """Cut off one connection; with descriptor -1 it has ended already."""
+        self._on_cut(reason)
+        self._connections.pop(descriptor, None)
+        if descriptor >= 0:
+            _cut(descriptor)
+
     def check(self) -> None:
         """Cut off what is beyond its bound twice in a row; call it when nothing waits any more."""
         for descriptor, connection in list(self._connections.items()):
@@ -82,9 +89,7 @@ class FloodGuard:
                 continue
             beyond = received - connection.arrived > self._max_unarrived_bytes
             if beyond and connection.suspect:
-                self._on_cut(f"a message of more than {self._max_unarrived_bytes} bytes")
-                _cut(descriptor)
-                del self._connections[descriptor]
+                self.cut(descriptor, f"a message of more than {self._max_unarrived_bytes} bytes")
             connection.suspect = beyond
 
 

@@ -54,7 +54,7 @@ def add_host(folder: Path, name: str) -> Path:
 
 
 def revoke(folder: Path, name: str) -> None:
-    """Refuse a key from its next connection on.
+    """Refuse a key; a connection that it has is cut with its next message.
 
     Raises:
         TransportError: Nobody of that name is allowed.

@@ -2,7 +2,7 @@
 
 A key pair is two small text files, `NAME.public` and `NAME.secret`; the secret one has mode 0600
 and is refused when others may read it. The allow-list is a folder of `.public` files: adding or
-removing one takes effect with the next connection, without a restart.
+removing one takes effect within seconds, without a restart.
 """
 
 import os

@@ -169,11 +169,21 @@ class ZmqMatcherLink:
             if frames is None:
                 self._guard.check()
                 break
-            self._guard.arrived(_source(frames[0]), sum(map(len, frames)))
+            source = _source(frames[0])
+            self._guard.arrived(source, sum(map(len, frames)))
             if _superseded(frames):
+                continue
+            if self._is_revoked(frames):
+                self._guard.cut(source, "key no longer in the allow-list")
                 continue
             arrivals.append(Arrival(frames[0].bytes, tuple(map(_part, frames[1:]))))
         return arrivals
+
+    def _is_revoked(self, frames: Sequence[zmq.Frame]) -> bool:
+        """True for messages of a peer whose key was taken out of the allow-list."""
+        if self._allow_list is None:
+            return False
+        return not self._allow_list.still_allows(_property(frames[-1], "User-Id"))
 
     def _note(self, event: int, value: int) -> None:
         """Keep track of connections; refusals of keys are told by the allow-list itself."""
@@ -246,12 +256,15 @@ def _superseded(frames: Sequence[zmq.Frame]) -> bool:
     The library gives the old connection a number as its routing id. Its messages are not lost: the
     worker sends again what was not acknowledged.
     """
-    if frames[0].bytes[:1] != b"\0" or len(frames) < 2:
-        return False
+    return frames[0].bytes[:1] == b"\0" and bool(_property(frames[-1], "Identity"))
+
+
+def _property(frame: zmq.Frame, name: str) -> str:
+    """What the library knows of the connection of a message; empty when it does not."""
     try:
-        return bool(frames[1].get("Identity"))
+        return str(frame.get(name))
     except zmq.ZMQError:
-        return False
+        return ""
 
 
 def _part(frame: zmq.Frame) -> Part:

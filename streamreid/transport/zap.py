@@ -1,5 +1,6 @@
 """Decides which CURVE keys may connect (ZeroMQ's ZAP protocol), in the matcher's own thread."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from streamreid.transport.keys import allowed_keys
 
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 ZAP_DOMAIN = b"streamreid"
+
+_READ_EVERY_S = 2.0
 
 
 class AllowList:
@@ -27,6 +30,8 @@ class AllowList:
     ) -> None:
         self._folder = folder
         self._on_refused = on_refused
+        self._names: frozenset[str] = frozenset()
+        self._read_again_s = 0.0
         self.socket = context.socket(zmq.REP)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.bind(ZAP_ENDPOINT)
@@ -35,6 +40,14 @@ class AllowList:
         """Answer every question that waits."""
         while self.socket.poll(0, zmq.POLLIN):
             self._answer_one(self.socket.recv_multipart())
+
+    def still_allows(self, name: str) -> bool:
+        """Whether a peer that was let in is still in the list; the folder is read now and then."""
+        now_s = time.monotonic()
+        if now_s >= self._read_again_s:
+            self._read_again_s = now_s + _READ_EVERY_S
+            self._names = frozenset(allowed_keys(self._folder).values())
+        return name in self._names
 
     def close(self) -> None:
         """Stop answering; new connections are then refused."""
@@ -51,5 +64,6 @@ class AllowList:
             self._on_refused(text)
             reply = [version, request_id, b"400", text.encode(), b"", b""]
         else:
+            self._read_again_s = 0.0
             reply = [version, request_id, b"200", b"OK", name.encode(), b""]
         self.socket.send_multipart(reply)

@@ -10,7 +10,7 @@ import zmq
 from streamreid.clock import SystemClock
 from streamreid.errors import TransportError
 from streamreid.messages import CropMessage, encode
-from streamreid.runtime.counters import create_counters, read_counters
+from streamreid.runtime.counters import Counts, create_counters, read_counters
 from streamreid.transport.endpoint import check_endpoint, prepare_ipc_folder
 from streamreid.transport.keys import (
     CurveClient,
@@ -188,6 +188,11 @@ class Site:
         """A pair of this site together with the matcher's public key."""
         return CurveClient(load_keys(secret), load_public_key(self.folder / "matcher.public"))
 
+    def books(self, incarnation: int) -> Counts:
+        """Crops of one worker."""
+        rows = read_counters(self.folder)
+        return next(row.books["crop"] for row in rows if row.incarnation == incarnation)
+
     def turn(self) -> list[object]:
         """One turn of everybody; what the matcher heard."""
         for sender in self.senders:
@@ -274,6 +279,23 @@ def test_a_key_added_while_running_is_allowed_at_once(site: Site) -> None:
     assert not sender.connected
     (site.folder / "elsewhere" / "late.public").rename(site.allowed / "late.public")
     assert is_welcomed(site, sender)
+
+
+def test_a_connected_worker_whose_key_is_revoked_is_cut_off(site: Site) -> None:
+    sender = site.sender(7, site.keys(site.allowed / "worker.secret"))
+    assert is_welcomed(site, sender)
+    (site.allowed / "worker.public").unlink()
+    heard: list[object] = []
+    for number in range(500):
+        sender.send_crop(make_crop(captured_at_s=10.0 + number))
+        heard += site.turn()
+        if len(site.refused) >= 2:
+            break
+    assert "key no longer in the allow-list" in site.refused
+    assert "key not in the allow-list" in site.refused
+    assert not sender.connected
+    stored = site.books(7)
+    assert stored.produced == stored.depth + stored.dropped_total
 
 
 def test_plain_text_on_the_wire_tells_nothing(site: Site) -> None:
