@@ -13,15 +13,22 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from streamreid.association.constraints import Span
 from streamreid.config.coefficients import write_coefficients
 from streamreid.engine.coefficients import Coefficients
 from streamreid.engine.settings import TimeSettings
-from streamreid.evaluation.crop_cache import cache_folder, embed_crops
+from streamreid.evaluation.crop_cache import CropCache, cache_folder, embed_crops
 from streamreid.evaluation.datasets import load
 from streamreid.evaluation.fit import fit_all
+from streamreid.evaluation.replay import chosen_images, entry_keys
+from streamreid.evaluation.site import QUANTILE, SiteTrack, stranger_logits, strangers_of
 from streamreid.evaluation.stream import Stage, of_ids_every
-from streamreid.evaluation.tracklets import folded, tracklets_of
+from streamreid.evaluation.tracklets import Tracklet, folded, tracklets_of
 from streamreid.gallery.build import build_scorer
+from streamreid.gallery.local import LocalScorer
+from streamreid.gallery.scorer import GalleryEntry
 
 START = Coefficients(
     max_age_s=1800.0,
@@ -70,9 +77,30 @@ def main() -> int:
     def say(text: str) -> None:
         print(f"{time.monotonic() - began:6.0f} s  {text}", flush=True)
 
-    write_coefficients(args.out, fit_all(streams, stage.play, start, lag_s=args.lag, say=say))
+    fitted = fit_all(streams, stage.play, start, lag_s=args.lag, say=say)
+    logits = stranger_logits(scorer, strangers_of(_site(people, scorer, crops)), fitted)
+    fitted = replace(fitted, stranger_logit=float(np.quantile(logits, QUANTILE)))
+    write_coefficients(args.out, fitted)
     say(f"wrote {args.out}")
     return 0
+
+
+def _site(
+    people: list[Tracklet], scorer: LocalScorer, crops: CropCache
+) -> list[tuple[int, SiteTrack]]:
+    """Put the people into the scorer as if a site had seen them."""
+    keys = entry_keys(people)
+    found = []
+    for item in people:
+        entries = []
+        for number in chosen_images(item, 4).tolist():
+            key = keys[item.images[number]]
+            entry = GalleryEntry(key, item.camera_id, item.track, item.times_s[number])
+            scorer.insert([entry], crops(item, number))
+            entries.append(key)
+        span = Span(item.track, item.camera_id, item.started_at_s, item.ended_at_s)
+        found.append((item.person, SiteTrack(span, tuple(entries))))
+    return found
 
 
 if __name__ == "__main__":

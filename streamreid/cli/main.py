@@ -24,6 +24,7 @@ COMMANDS = (
     "export",
     "keys",
     "bench",
+    "calibrate",
     "identity",
     "topology",
     "train",

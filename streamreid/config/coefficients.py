@@ -32,6 +32,34 @@ def shipped_coefficients(
     )
 
 
+def site_file(store: Path) -> Path:
+    """Where `streamreid calibrate` writes what it found for the site of a store."""
+    return store.with_name(store.name + ".association.json")
+
+
+def coefficients_for(
+    store: Path, weights: str, digest: str, *, slope: float = 1.0, offset: float = 0.0
+) -> Coefficients:
+    """The site's own coefficients where they fit the weights, else the shipped ones.
+
+    Args:
+        store: The site's store.
+        weights: Name of the weights.
+        digest: sha256 of the loaded weights.
+        slope: Calibration of the weights: scale.
+        offset: Calibration of the weights: offset.
+
+    Raises:
+        ConfigError: If the site's file is damaged.
+    """
+    path = site_file(store)
+    if path.is_file():
+        found = read_coefficients(path)
+        if found.weights_digest == digest:
+            return found
+    return shipped_coefficients(weights, digest, slope=slope, offset=offset)
+
+
 def read_coefficients(path: Path) -> Coefficients:
     """Read a file that `streamreid calibrate` wrote.
 

@@ -46,6 +46,8 @@ class Coefficients:
         neighbours: How neighbourhoods for re-ranking are formed.
         time: Parameters of the time terms; their switches are set by the mode.
         max_age_s: Age of candidates the fit was made with, seconds.
+        stranger_logit: Appearance logit that one in ten pairs of different people of one camera
+            exceeds, on the data of the fit; None when it was not measured.
     """
 
     weights_digest: str = ""
@@ -58,6 +60,7 @@ class Coefficients:
     neighbours: NeighbourSettings = field(default_factory=NeighbourSettings)
     time: TimeSettings = field(default_factory=TimeSettings)
     max_age_s: float = 7200.0
+    stranger_logit: float | None = None
 
     def settings(self, mode: Mode = "full", **wishes: Any) -> EngineSettings:
         """Engine settings of a mode.

@@ -11,7 +11,7 @@ import structlog
 import torch
 
 from streamreid.clock import SystemClock
-from streamreid.config.coefficients import shipped_coefficients
+from streamreid.config.coefficients import coefficients_for
 from streamreid.config.models import Config
 from streamreid.control import ControlServer, socket_path
 from streamreid.detection.select import machine_key
@@ -91,7 +91,8 @@ def build_engine(config: Config, scorer: LocalScorer, writer: StoreWriter) -> En
 def engine_settings(config: Config, scorer: LocalScorer) -> EngineSettings:
     """What the engine decides by: the user's wishes and what comes with the weights."""
     calibration = scorer.calibration
-    fitted = shipped_coefficients(
+    fitted = coefficients_for(
+        config.store.path,
         config.matcher.weights,
         scorer.weights_digest,
         slope=calibration.scale if calibration else 1.0,

@@ -9,7 +9,7 @@ from streamreid.association.ledger import Decision
 from streamreid.engine.coefficients import Coefficients, from_plain, to_plain
 from streamreid.engine.settings import EngineSettings, TimeSettings
 from streamreid.evaluation.crop_cache import CropCache, RememberingScorer
-from streamreid.evaluation.fit import collect_pairs, fit_all, fit_models, log_loss
+from streamreid.evaluation.fit import PairTable, collect_pairs, fit_all, fit_models, log_loss
 from streamreid.evaluation.replay import chosen_images, entry_keys, judge, run_stream
 from streamreid.evaluation.stream import Stage, ablation, of_ids_every, shuffled_ablation
 from streamreid.evaluation.tracklets import Tracklet, numbered
@@ -83,15 +83,33 @@ def test_every_image_is_remembered_whatever_its_number() -> None:
 
 
 def test_a_fit_finds_what_tells_people_apart() -> None:
-    """Appearance alone is poor here, transition times are sharp: the fit must see both."""
-    stream = stream_of(30, gap_s=6.0)
-    stage = stage_of(stream, 2.2)
+    """Times are sharp here, and some look-alikes need them: the fit must see both."""
+    rng = np.random.default_rng(5)
+    count = 4000
+    same = (rng.random(count) < 0.2).astype(float)
+    pairs = PairTable(
+        logit=rng.normal(-2 + 2 * same, 2.0),
+        shared=np.clip(rng.normal(0.2 + 0.2 * same, 0.1), 0, 1),
+        cooccurrence=np.full(count, np.nan),
+        transition=np.where(rng.random(count) < 0.1, np.nan, rng.normal(-1 + 2 * same, 1.0)),
+        same=same,
+    )
+    models = fit_models(pairs)
+    assert models.appearance.appearance > 0
+    assert models.appearance.neighbours > 0
+    assert models.full.transition > 0.5
+    assert models.full.cooccurrence == models.appearance.transition == 0
+    assert log_loss(pairs, models) < log_loss(pairs, Coefficients().models)
+
+
+def test_pairs_are_collected_with_their_truth() -> None:
+    stream = stream_of(8)
+    stage = stage_of(stream, 0.3)
     start = Coefficients(time=TimeSettings(pseudo_match=0.2), max_age_s=300.0)
     pairs = collect_pairs([stream], stage.play, start.settings("full", lag_s=15.0))
-    models = fit_models(pairs)
-    assert models.appearance.appearance + models.appearance.neighbours > 0
-    assert log_loss(pairs, models) < log_loss(pairs, start.models)
-    assert models.full.transition > 0
+    assert 0 < pairs.same.mean() < 1
+    assert pairs.logit[pairs.same > 0].mean() > pairs.logit[pairs.same == 0].mean()
+    assert np.isfinite(pairs.transition).any()
 
 
 @pytest.mark.slow
