@@ -39,7 +39,10 @@ def clock_for(threads: int) -> Clock:
 def take_turns(
     variants: Mapping[str, Work], *, rounds: int, clock: Clock, sync: Work = lambda: None
 ) -> dict[str, Timing]:
-    """Run every variant once per round, after one warm-up each.
+    """Time every variant once per round, each right after an untimed run of its own.
+
+    Without that run a fast variant would mostly be charged for refilling the caches that the one
+    before it has used.
 
     Args:
         variants: What to run, by name.
@@ -50,11 +53,10 @@ def take_turns(
     Returns:
         The timing of each variant.
     """
-    for run in variants.values():
-        run()
     taken: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds):
         for name, run in variants.items():
+            run()
             sync()
             started = clock()
             run()
