@@ -167,6 +167,10 @@ class Engine:
         """Final tracks whose identity was in two places at once; 0 unless events came too late."""
         return self._resolver.violations
 
+    def warnings(self) -> list[str]:
+        """What an operator should look at, such as a camera whose clock seems to have moved."""
+        return self._resolver.time.warnings()
+
     @property
     def pending(self) -> int:
         """Number of tracks that are not final yet, events in the inbox included."""
