@@ -23,6 +23,7 @@ from streamreid.runtime.supervisor import Supervisor, SupervisorRules
 from streamreid.transport.keyring import create_keyring
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+_LEAST_WORK, _MOST_WORK = 50, 1500
 PATIENT = SupervisorRules(
     # killed on purpose again and again: that is no crash loop
     restart=RestartRules(first_delay_s=0.05, longest_delay_s=0.1, loop_deaths=1_000_000),
@@ -178,7 +179,7 @@ def acknowledged(row: CounterRow) -> set[tuple[str, int, Kind, int]]:
 
 
 class Killer:
-    """Kills workers at random, one at a time, each only after it has done some work.
+    """Kills workers at random, one at a time, each after it has done some amount of work.
 
     Args:
         site: Whose processes.
@@ -199,6 +200,7 @@ class Killer:
         rng.shuffle(self.left)
         self._site = site
         self._rng = rng
+        self._after = rng.randrange(_LEAST_WORK, _MOST_WORK)
         self.done: Callable[[], None] = lambda: None  # when enough are dead and all work again
 
     def __call__(self, status: RunStatus) -> None:
@@ -215,13 +217,13 @@ class Killer:
         candidates = [row for row in working if row.role == self.left[-1]]
         if candidates:
             self.left.pop()
+            self._after = self._rng.randrange(_LEAST_WORK, _MOST_WORK)
             self._site.kill(self._rng.choice(candidates).pid)
 
-    @staticmethod
-    def _works(row: CounterRow) -> bool:
+    def _works(self, row: CounterRow) -> bool:
         if row.role == "matcher":
-            return row.values["messages_received"] > 50
-        return row.books["crop"].produced > 200
+            return row.values["messages_received"] > self._after
+        return row.books["crop"].produced > self._after
 
 
 class Freezer:
