@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from streamreid.errors import ConfigError, SourceError
+from streamreid.errors import ConfigError, SourceError, mask_credentials
 
 SourceKind = Literal["rtsp", "http", "udp", "tcp", "device", "file", "folder"]
 
@@ -153,6 +153,13 @@ def _parse_network(url: str, scheme: str, live: bool | None) -> SourceAddress:
     userinfo, at, host = authority.rpartition("@")
     if not host:
         raise ConfigError(f"camera URL '{url}' has no host; write {scheme}://HOST[:PORT]/PATH")
+    port = host.rpartition("]")[2].partition(":")[2]
+    if port and not port.isdigit():
+        # Most likely a password with a raw slash; nothing of it may be repeated here.
+        raise ConfigError(
+            f"a {scheme} camera URL has a port that is no number; write special characters of a "
+            "password as %2F (/), %3F (?), %23 (#), %40 (@)"
+        )
     if live is False and kind != "http":
         raise ConfigError(f"a {scheme} camera is always live; only http(s) can be read as a file")
     secrets: tuple[str, ...] = ()
@@ -163,7 +170,9 @@ def _parse_network(url: str, scheme: str, live: bool | None) -> SourceAddress:
         # A very short password would blot out innocent text, but it is still a password.
         secrets = tuple(dict.fromkeys(c for c in candidates if c))
         shown = f"{scheme}://***@{rest[len(userinfo) + 1 :]}"
-    query = shown.partition("?")[2]
+    # An "@" further on may still belong to a password that was not escaped.
+    shown = mask_credentials(shown)
+    query = url.partition("?")[2]
     if query:
         shown = shown.partition("?")[0] + "?***"
         secrets += (query,)

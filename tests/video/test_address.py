@@ -105,6 +105,22 @@ def test_no_text_shows_the_password(user: str, password: str) -> None:
     assert address.target == url
 
 
+@pytest.mark.parametrize(
+    "url", ["rtsp://bob:sec/ret9@10.0.0.1/s", "rtsp://bob:12/sec?ret9@h/s", "http://u:1#sec/ret9@h"]
+)
+def test_a_password_that_was_not_escaped_is_not_shown_either(url: str) -> None:
+    try:
+        text = parse_address(url).shown
+    except ConfigError as error:
+        text = str(error)
+    assert "ret9" not in text
+    assert "sec" not in text
+
+
+def test_ipv6_hosts_have_ports_too() -> None:
+    assert parse_address("rtsp://u:p@[fe80::1]:8554/s").shown == "rtsp://***@[fe80::1]:8554/s"
+
+
 def test_tokens_in_the_query_are_hidden() -> None:
     address = parse_address("http://cam/video?token=hunter22&x=1")
     assert "hunter22" not in address.shown
