@@ -9,7 +9,7 @@ from tests.training.builders import make_images, write_folder
 
 CONFIG = """
 name: tiny
-start: random
+start: imagenet
 neck_channels: 8
 input_size: [64, 32]
 hold_out_every: 2
@@ -23,7 +23,7 @@ pair_softmax: {{steps: 2, identities: 3, images: 2, frozen_blocks: 0, head_rate:
 def test_a_run_writes_weights_and_says_where(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_folder(tmp_path / "data", make_images(identities=8, each=3))
+    write_folder(tmp_path / "data", make_images(identities=8, each=3, light_step=0.0))
     config = tmp_path / "train.yaml"
     config.write_text(CONFIG.format(root=tmp_path / "data"), encoding="utf-8")
     out = tmp_path / "run"

@@ -17,8 +17,9 @@ def make_images(
     sources: int = 1,
     size: tuple[int, int] = (64, 32),
     seed: int = 0,
+    light_step: float = 0.3,
 ) -> ImageSet:
-    """Images whose upper and lower half tell the identity."""
+    """Images whose upper and lower half tell the identity; cameras differ by `light_step`."""
     rng = np.random.default_rng(seed)
     pixels, labels = [], []
     for source in range(sources):
@@ -27,7 +28,7 @@ def make_images(
             for camera in range(cameras):
                 for _ in range(each):
                     image = np.repeat(colours, size[0] // 2, axis=0)[:, None, :]
-                    image = image.repeat(size[1], axis=1) * (0.7 + 0.3 * camera)
+                    image = image.repeat(size[1], axis=1) * (0.7 + light_step * camera)
                     noisy = image + rng.normal(0, 8, image.shape)
                     pixels.append(np.clip(noisy, 0, 255).astype(np.uint8))
                     labels.append((source * identities + identity, camera, source))

@@ -41,7 +41,7 @@ def make_config(root: Path, **changes: object) -> TrainConfig:
     values = {
         "name": "tiny",
         "sources": (SourceConfig(name="made up", root=str(root), train="bounding_box_train"),),
-        "start": "random",
+        "start": "imagenet",
         "neck_channels": 8,
         "input_size": (64, 32),
         "hold_out_every": 2,
@@ -57,7 +57,7 @@ def make_config(root: Path, **changes: object) -> TrainConfig:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    write_folder(tmp_path / "data", make_images(identities=8, each=3))
+    write_folder(tmp_path / "data", make_images(identities=8, each=3, light_step=0.0))
     return tmp_path / "data"
 
 

@@ -45,20 +45,22 @@ def make_reference() -> ReferenceTrainer:
 
 
 @pytest.mark.parametrize("make", [make_softmax, make_reference])
-@pytest.mark.parametrize("interrupted_after", [1, 4, 5])
 def test_interruption_changes_no_bit(
-    tmp_path: Path, make: Callable[[], Trainer | ReferenceTrainer], interrupted_after: int
+    tmp_path: Path, make: Callable[[], Trainer | ReferenceTrainer]
 ) -> None:
-    straight, first, second = make(), make(), make()
-    reports = [straight.train_step() for _ in range(6)]
-    for _ in range(interrupted_after):
-        first.train_step()
-    first.save(tmp_path / "last.ckpt")
-    second.restore(tmp_path / "last.ckpt")
-    resumed = [second.train_step() for _ in range(6 - interrupted_after)]
-    assert resumed == reports[interrupted_after:]
-    for found, expected in zip(second.model(), straight.model(), strict=True):
-        torch.testing.assert_close(found.state_dict(), expected.state_dict(), rtol=0, atol=0)
+    straight = make()
+    reports = []
+    for step in range(6):
+        reports.append(straight.train_step())
+        straight.save(tmp_path / f"{step + 1}.ckpt")
+    # After 1 the first epoch is open; after 4 it is closed, and more blocks freeze.
+    for interrupted_after in (1, 4):
+        resumed = make()
+        resumed.restore(tmp_path / f"{interrupted_after}.ckpt")
+        again = [resumed.train_step() for _ in range(6 - interrupted_after)]
+        assert again == reports[interrupted_after:]
+        for found, expected in zip(resumed.model(), straight.model(), strict=True):
+            torch.testing.assert_close(found.state_dict(), expected.state_dict(), rtol=0, atol=0)
 
 
 def test_softmax_training_lowers_the_loss() -> None:
