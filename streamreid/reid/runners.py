@@ -82,7 +82,7 @@ class CudaGraphRunner:
         self, count: int, size: tuple[int, int]
     ) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor]:
         images = torch.zeros(count, 3, *size, device=self.device)
-        stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        stream = torch.cuda.Stream(self.device)
         stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(stream):  # CUDA wants a few runs on a side stream before recording
             for _ in range(3):

@@ -84,10 +84,11 @@ def test_correspondences_find_the_moved_patch() -> None:
 
 def test_wrong_inputs_are_named() -> None:
     head = fold(random_layer("2.1", 0))
+    turned = random_maps(1, 0, height=3, width=5)
     with pytest.raises(ValueError, match=r"query maps are \(3, 5\) and gallery maps \(5, 3\)"):
-        match_scores(random_maps(1, 0, height=3, width=5), random_maps(1, 0), head)
+        match_scores(turned, random_maps(1, 0), head)
     with pytest.raises(ValueError, match=r"maps are \(3, 5\) and the head is for \(5, 3\)"):
-        match_scores(*[random_maps(1, 0, height=3, width=5)] * 2, head)
+        match_scores(turned, turned, head)
     narrow = functional.normalize(random_maps(1, 0)[:, :4], dim=1)
     with pytest.raises(ValueError, match="query has 4 channels, gallery 8"):
         match_scores(narrow, random_maps(1, 0), head)
