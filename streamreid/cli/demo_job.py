@@ -23,9 +23,9 @@ STORE = "streamreid.sqlite"
 SHEET = "people.png"
 REPORT = "report.html"
 
-SETTINGS = ("association: {false_merge_rate: 0.1}",)
-"""What the demo's cams.yaml says beyond cameras and detector. With seven people in a minute a wrong
-link is less likely than among the crowds that the default is made for, so more may be risked."""
+SETTINGS = ("association: {false_merge_rate: 0.05}",)
+"""What the demo's cams.yaml says beyond cameras and detector. Among seven people a wrong link is less
+likely than in the crowds that the default of 0.02 is made for, so a little more may be risked."""
 
 
 def demo_job(out: Path, *, detector: str, plain: bool, seed: int) -> int:
