@@ -32,6 +32,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_r1_ten_kills_under_overload_lose_nothing_silently(site: Site) -> None:
     killer = Killer(site, matchers=5, workers=5, rng=random.Random(1))
     supervisor = site.supervisor(killer)
