@@ -56,7 +56,7 @@ def test_pair_losses_equal_golden(name: str) -> None:
         loss, correct = triplet_loss(score, targets, margin=float(arrays["margin"]))
     else:
         loss, correct = pairwise_matching_loss(score, targets)
-    loss.mean().backward()  # type: ignore[no-untyped-call]
+    loss.mean().backward()
     np.testing.assert_allclose(score.detach(), arrays["train_score"], atol=1e-5, rtol=0)
     np.testing.assert_allclose(loss.detach(), arrays["loss_per_sample"], atol=1e-5, rtol=0)
     assert float(loss.detach().mean()) == pytest.approx(float(arrays["loss_mean"]), abs=1e-5)

@@ -48,5 +48,5 @@ def test_training_step_equals_golden(name: str) -> None:
     score = matcher.head(*pair_maxima(features, features))
     np.testing.assert_allclose(score.detach(), arrays["train_score"], atol=1e-5, rtol=0)
     loss, _ = triplet_loss(score, targets, margin=float(arrays["margin"]))
-    loss.mean().backward()  # type: ignore[no-untyped-call]
+    loss.mean().backward()
     assert_gradients(arrays, "", features, matcher)
