@@ -12,7 +12,8 @@ from streamreid.types import Float32Array, Int64Array
 
 BoolArray = npt.NDArray[np.bool_]
 
-STRIPS = 6
+STRIPS = 4
+"""Loses less than 1 or 6 strips on test identities (docs/results/matcher.md)."""
 
 
 def pooled_vectors(maps: Tensor, strips: int = STRIPS) -> Tensor:

@@ -11,12 +11,13 @@ from torch.nn import functional
 from streamreid.gallery.local import LocalScorer
 from streamreid.gallery.ring import MapLayout, Ring
 from streamreid.gallery.scorer import GalleryEntry
+from streamreid.gallery.shortlist import STRIPS
 from streamreid.reid.extract import FeatureExtractor
 from streamreid.reid.qaconv import FoldedHead, QAConv, fold
 from streamreid.reid.runners import TorchRunner
 from streamreid.types import CameraId, CropKey, TrackKey, UInt8Array
 
-HEIGHT, WIDTH, CHANNELS, STRIPS = 6, 3, 16, 6
+HEIGHT, WIDTH, CHANNELS = 6, 3, 16
 
 
 class TinyNetwork(nn.Module):

@@ -34,7 +34,7 @@ def test_description_records_every_choice() -> None:
     assert (found["map_dtype"], found["vector_dtype"]) == ("bfloat16", "bfloat16")
     assert found["matching"] in ("bf16", "onednn", "torch")
     assert (found["multi_shot"], found["max_crops"], found["exact"]) == ("mean", 50, False)
-    assert found["bytes_per_crop"] == 24 * 8 * 112 * 2 + 6 * 112 * 2
+    assert found["bytes_per_crop"] == 24 * 8 * 112 * 2 + 4 * 112 * 2
 
 
 def test_memory_limit_lowers_the_number_of_crops() -> None:

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from streamreid.errors import ConfigError
 from streamreid.gallery.ring import MapLayout, Ring
 from streamreid.gallery.scorer import GalleryEntry
+from streamreid.gallery.shortlist import STRIPS
 from streamreid.reid.matching import FeatureMaps
 from streamreid.types import CropKey
-from tests.gallery.builders import CHANNELS, HEIGHT, STRIPS, WIDTH, entry, make_ring
+from tests.gallery.builders import CHANNELS, HEIGHT, WIDTH, entry, make_ring
 
 
 def content(numbers: list[int]) -> tuple[FeatureMaps, torch.Tensor]:
@@ -153,7 +154,7 @@ def test_wrong_inputs_are_named() -> None:
         make_ring(capacity=0)
     with pytest.raises(ValueError, match=r"maps must be \(2, 18, 16\)"):
         ring.insert([entry(1), entry(2)], maps, vectors)
-    with pytest.raises(ValueError, match=r"vectors must be \(1, 96\)"):
+    with pytest.raises(ValueError, match=r"vectors must be \(1, 64\)"):
         ring.insert([entry(1)], maps, vectors[:, :3])
     with pytest.raises(ValueError, match=r"torch\.int8"):
         ring.insert([entry(1)], FeatureMaps(maps.data.float(), HEIGHT, WIDTH), vectors)

@@ -51,7 +51,7 @@ def test_pooled_vectors_are_unit_and_know_top_from_bottom() -> None:
     maps[0, 0, :6] = maps[0, 1, 6:] = 1.0
     maps[1, 1, :6] = maps[1, 0, 6:] = 1.0
     vectors = pooled_vectors(maps)
-    assert vectors.shape == (2, 24)
+    assert vectors.shape == (2, 16)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(2))
     assert float(vectors[0] @ vectors[1]) == 0.0
     assert pooled_vectors(maps[:, :, :2]).shape == (2, 8)
