@@ -211,7 +211,7 @@ class ReferenceTrainer:
 
     def _update(self, loss: Tensor) -> None:
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for parameters in (self.network.parameters(), self.head.parameters()):
             nn.utils.clip_grad_norm_(parameters, self.plan.clip)
         self._optimiser.step()

@@ -126,7 +126,7 @@ class Trainer:
         features = self._features(batch, self.network)
         loss, accuracy = self._loss(features, self.images.identity[index])
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(
             [p for p in self.network.parameters() if p.requires_grad], plan.clip
         )
@@ -215,7 +215,7 @@ class Trainer:
         trunk = self.network.trunk
         if not isinstance(trunk, Lite0Trunk):
             raise ValueError("only EfficientNet-Lite0 has blocks to freeze; set frozen_blocks to 0")
-        for module in (trunk.stem, *trunk.blocks[:blocks]):
+        for module in (trunk.stem, *list(trunk.blocks)[:blocks]):
             module.requires_grad_(False)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:

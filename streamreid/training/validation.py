@@ -162,11 +162,16 @@ def fit_calibration(pairs: list[ScoredPairs], *, true_share: float, words: str) 
         scores.append(source.score[source.usable].double().numpy())
         labels.append(label)
         weights.append(weight * len(label))
-    offset, scale = fit_logistic(
-        np.concatenate(scores)[:, None],
+    score = np.concatenate(scores)
+    # Scores lie far from zero in a narrow band; Newton's method needs them standardised.
+    centre, spread = float(score.mean()), max(float(score.std()), 1e-12)
+    constant, slope = fit_logistic(
+        ((score - centre) / spread)[:, None],
         np.concatenate(labels),
         weights=np.concatenate(weights),
     )
+    scale = slope / spread
+    offset = constant - scale * centre
     if scale <= 0:
         raise ValueError(f"true pairs do not score higher than false ones (slope {scale:.3g})")
     return Calibration(float(scale), float(offset), words)

@@ -27,9 +27,9 @@ def make_images(
             colours = rng.integers(40, 216, (2, 3))
             for camera in range(cameras):
                 for _ in range(each):
-                    image = np.repeat(colours, size[0] // 2, axis=0)[:, None, :]
-                    image = image.repeat(size[1], axis=1) * (0.7 + light_step * camera)
-                    noisy = image + rng.normal(0, 8, image.shape)
+                    flat = np.repeat(colours, size[0] // 2, axis=0)[:, None, :]
+                    lit = flat.repeat(size[1], axis=1) * (0.7 + light_step * camera)
+                    noisy = lit + rng.normal(0, 8, lit.shape)
                     pixels.append(np.clip(noisy, 0, 255).astype(np.uint8))
                     labels.append((source * identities + identity, camera, source))
     columns = torch.tensor(labels)

@@ -29,7 +29,7 @@ def test_loss_takes_the_furthest_true_and_the_nearest_false_partner() -> None:
 def test_identical_images_have_a_finite_gradient() -> None:
     vectors = on_circle([10, 10, 80, 80]).requires_grad_()
     loss, _ = batch_hard_loss(vectors, torch.tensor([0, 0, 1, 1]), margin=2.0)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     assert vectors.grad is not None
     assert bool(torch.isfinite(vectors.grad).all())
 

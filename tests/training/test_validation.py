@@ -53,6 +53,18 @@ def test_calibration_of_two_normal_distributions_is_the_known_one() -> None:
     assert found.fitted_on == "made up"
 
 
+def test_calibration_of_scores_far_from_zero_in_a_narrow_band() -> None:
+    """Trained scores lie near 20 and differ by tenths; the fit must not care."""
+    pairs = make_pairs(6.0, 2.0)
+    narrow = ScoredPairs(20 + pairs.score / 20, pairs.same, pairs.usable, pairs.figures)
+    plain = fit_calibration([pairs], true_share=0.02, words="")
+    found = fit_calibration([narrow], true_share=0.02, words="")
+    assert found.scale == pytest.approx(20 * plain.scale, rel=1e-3)
+    assert found.probability(narrow.score).numpy() == pytest.approx(
+        plain.probability(pairs.score).numpy(), abs=1e-3
+    )
+
+
 def test_pairs_that_are_not_usable_do_not_count() -> None:
     pairs = make_pairs(6.0, 2.0)
     usable = pairs.usable.clone()
