@@ -124,14 +124,14 @@ def _architecture(path: Path, base: Mapping[str, Tensor], final_layer: int) -> s
             layer = int(match[1]) - 1
             counts[layer] = max(counts[layer], int(match[2]) + 1)
     bottleneck = any(".conv3." in name for name in base)
-    depths = {
+    depths: dict[tuple[int | bool, ...], int] = {
         (2, 2, 2, 2, False): 18,
         (3, 4, 6, 3, False): 34,
         (3, 4, 6, 3, True): 50,
         (3, 4, 23, 3, True): 101,
         (3, 8, 36, 3, True): 152,
     }
-    depth = depths.get((*counts, bottleneck))  # type: ignore[call-overload]
+    depth = depths.get((*counts, bottleneck))
     if depth is None:
         raise WeightsError(
             f"{path}: blocks per layer {counts} are those of no ResNet-18, 34, 50, 101 or 152"

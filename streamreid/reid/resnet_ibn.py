@@ -32,13 +32,15 @@ class SplitNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.half = channels // 2
-        self.IN = nn.InstanceNorm2d(self.half, affine=True)
-        self.BN = nn.BatchNorm2d(channels - self.half)
+        self.first_channels = channels // 2
+        self.IN = nn.InstanceNorm2d(self.first_channels, affine=True)
+        self.BN = nn.BatchNorm2d(channels - self.first_channels)
 
     def forward(self, features: Tensor) -> Tensor:
         """Normalise `[N, C, H, W]`."""
-        first, rest = torch.split(features, [self.half, features.shape[1] - self.half], dim=1)
+        first, rest = torch.split(
+            features, [self.first_channels, features.shape[1] - self.first_channels], dim=1
+        )
         return torch.cat((self.IN(first.contiguous()), self.BN(rest.contiguous())), dim=1)
 
 
