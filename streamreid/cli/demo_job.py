@@ -24,8 +24,8 @@ SHEET = "people.png"
 REPORT = "report.html"
 
 SETTINGS = ("association: {false_merge_rate: 0.05}",)
-"""What the demo's cams.yaml says beyond cameras and detector. Among seven people a wrong link is less
-likely than in the crowds that the default of 0.02 is made for, so a little more may be risked."""
+"""What the demo's cams.yaml says beyond cameras and detector. Among seven people a wrong link is
+less likely than in the crowds that the default of 0.02 is made for, so more may be risked."""
 
 
 def demo_job(out: Path, *, detector: str, plain: bool, seed: int) -> int:
