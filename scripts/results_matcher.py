@@ -106,8 +106,8 @@ def precision_table(query: People, gallery: People, head: FoldedHead) -> Table:
             {
                 "back-end": backend,
                 "largest error / sd": float(np.abs(scores - exact).max() / exact.std()),
-                "Spearman, mean": round(float(np.mean(correlation)), 6),
-                "Spearman, worst query": round(float(np.min(correlation)), 6),
+                "Spearman, mean": f"{np.mean(correlation):.6f}",
+                "Spearman, worst query": f"{np.min(correlation):.6f}",
                 "same best": f"{np.mean(scores.argmax(1) == exact.argmax(1)):.4f}",
                 "Rank-1 %": f"{100 * float(ranking.cmc[0]):.2f}",
                 "mAP %": f"{100 * ranking.mean_ap:.2f}",
