@@ -73,7 +73,10 @@ def embed_crops(
         }
     )
     names = "\n".join(f"{path}:{path.stat().st_size}" for path in paths)
-    key = hashlib.sha256(f"{weights_digest}\n{names}".encode()).hexdigest()[:24]
+    # The layout of maps and vectors is the scorer's choice: other layouts have other files, too.
+    probe = scorer.embed([read_rgb(paths[0])])
+    layout = f"{len(probe.maps[0])}:{probe.vectors.shape[1]}"
+    key = hashlib.sha256(f"{weights_digest}\n{layout}\n{names}".encode()).hexdigest()[:24]
     file = folder / f"{key}.npz"
     if file.is_file():
         with np.load(file, allow_pickle=False) as archive:
