@@ -169,7 +169,7 @@ class TransitionModel:
         mass: Float64Array = (self._smooth(own) + self.prior_support * prior) / (
             own.sum() + self.prior_support
         )
-        return mass / mass.sum()
+        return np.asarray(mass / mass.sum(), np.float64)
 
     def density(self, source: CameraId, target: CameraId, *, at_s: float) -> Float64Array:
         """Density per second at every bin of `CENTRES_S`, for drawing, shape `(bins,)`."""
