@@ -1,12 +1,13 @@
 """Detector on ultralytics `.pt` weights in torch: for GPUs, and the source of every export."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
 from streamreid.detection.postprocess import ModelLayout, input_size, people_of, prepare_batch
@@ -63,6 +64,18 @@ def _unchanged(predictions: torch.Tensor) -> torch.Tensor:
     return predictions
 
 
+def _ultralytics_loader() -> Callable[[str], tuple[Any, Any]]:
+    """The loader of ultralytics, whose import replaces Pillow's `open` for all; undone here.
+
+    The replacement wants to install a package as soon as a picture is damaged.
+    """
+    plain_open = Image.open
+    from ultralytics.nn.tasks import load_checkpoint
+
+    Image.open = plain_open
+    return cast(Callable[[str], tuple[Any, Any]], load_checkpoint)
+
+
 def load_person_network(weights: Path, *, settings_dir: Path) -> PersonNetwork:
     """Load ultralytics detection weights without running code that they may carry.
 
@@ -79,10 +92,9 @@ def load_person_network(weights: Path, *, settings_dir: Path) -> PersonNetwork:
     if not weights.is_file():
         raise WeightsError(f"detector weights '{weights}' do not exist; check detector.weights")
     prepare_environment(settings_dir)
-    from ultralytics.nn.tasks import load_checkpoint
-
+    load_checkpoint = _ultralytics_loader()
     try:
-        model, _ = load_checkpoint(str(weights))  # type: ignore[no-untyped-call]
+        model, _ = load_checkpoint(str(weights))
     except Exception as error:  # noqa: BLE001 - a damaged checkpoint raises whatever it likes
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise WeightsError(
