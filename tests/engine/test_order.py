@@ -152,16 +152,26 @@ def test_arrival_order_within_the_lag_changes_nothing(scene_seed: int, restarts:
     check_orders(scene_seed, 5, restarts)
 
 
-KNOWN = pytest.mark.xfail(
-    strict=False,
-    reason="known defect: after a restart a few scenes group some tracks differently",
-)
+RESTART_SEEDS_THAT_DIFFER = (22, 25, 26, 33, 35)
+"""Known defect: with restarts in between, these scenes group a few tracks differently."""
+
+_DIFFER = pytest.mark.xfail(strict=False, reason="known defect, see RESTART_SEEDS_THAT_DIFFER")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("scene_seed", range(40))
-@pytest.mark.parametrize("restarts", [0, pytest.param(4, marks=KNOWN)])
+@pytest.mark.parametrize(
+    ("restarts", "scene_seed"),
+    [
+        pytest.param(
+            restarts,
+            seed,
+            marks=[_DIFFER] if restarts and seed in RESTART_SEEDS_THAT_DIFFER else [],
+        )
+        for restarts in (0, 4)
+        for seed in range(40)
+    ],
+)
 def test_thousands_of_orders(scene_seed: int, restarts: int) -> None:
     check_orders(scene_seed, 25, restarts)
 

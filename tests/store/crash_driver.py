@@ -37,8 +37,9 @@ def check(path: Path, acknowledged: set[int]) -> set[int]:
         orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
     finally:
         connection.close()
+    asked = tuple(range(max(acknowledged.union(crops), default=0) + 1))
     with open_reader(path) as reader:
-        stored = reader.stored_of(DOOR, INCARNATION, "crop", tuple(range(10_000)))
+        stored = reader.stored_of(DOOR, INCARNATION, "crop", asked)
         counted = sum(row.stored for row in reader.counters() if row.kind == "crop")
     problems = [
         verdict != "ok",
