@@ -35,11 +35,13 @@ def train(
     from rich.console import Console
 
     from streamreid.cli.progress import progress_bars
+    from streamreid.training.allocator import keep_freed_memory
     from streamreid.training.runner import Hooks, run_training
     from streamreid.training.trainer import StepReport
     from streamreid.training.validation import ValidationFigures
 
     settings = load_train_config(config)
+    keep_freed_memory()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     folder = out or Path("runs") / settings.name

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from streamreid.errors import WeightsError
+from streamreid.reid.depthwise import DepthwiseConv2d
 
 STRIDE = 16
 CHANNELS = 112
@@ -64,7 +65,7 @@ class InvertedResidual(nn.Module):
             else nn.Identity()
         )
         self.depthwise = nn.Sequential(
-            nn.Conv2d(hidden, hidden, kernel, stride, kernel // 2, groups=hidden, bias=False),
+            DepthwiseConv2d(hidden, kernel, stride),
             _batch_norm(hidden),
             nn.ReLU6(inplace=True),
         )

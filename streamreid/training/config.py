@@ -81,6 +81,10 @@ class PairSoftmaxSection(_Section):
     clip: Annotated[float, Field(gt=0)] = 5.0
 
 
+class EmbeddingSection(PairSoftmaxSection):
+    """The baseline: one vector per image; see `streamreid.training.embedding_trainer`."""
+
+
 class ReferenceSection(_Section):
     """The published 2.1 recipe; see `streamreid.training.reference_trainer.ReferencePlan`."""
 
@@ -101,7 +105,8 @@ class TrainConfig(_Section):
     architecture: str = Field("lite0_in", description="See `streamreid.reid.backbone`.")
     start: str = Field(
         "imagenet",
-        description="imagenet, random, or a state dictionary of the trunk (published names).",
+        description="imagenet, random, weights of ours (.safetensors, or a shipped name), or a "
+        "state dictionary of the trunk (published names).",
     )
     neck_channels: Annotated[int, Field(ge=1)] = 128
     input_size: tuple[int, int] = Field((384, 128), description="Height and width, pixels.")
@@ -117,6 +122,7 @@ class TrainConfig(_Section):
     bfloat16: bool = True
     augment: AugmentSection = AugmentSection()
     pair_softmax: PairSoftmaxSection | None = None
+    embedding: EmbeddingSection | None = None
     reference: ReferenceSection | None = None
 
     @field_validator("architecture")
@@ -137,4 +143,4 @@ class TrainConfig(_Section):
     @property
     def recipe(self) -> PairSoftmaxSection | ReferenceSection:
         """The chosen recipe; pair softmax with its defaults when none is written down."""
-        return self.reference or self.pair_softmax or PairSoftmaxSection()
+        return self.reference or self.embedding or self.pair_softmax or PairSoftmaxSection()

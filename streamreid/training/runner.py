@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from streamreid.errors import ConfigError, WeightsError
 from streamreid.evaluation import datasets
@@ -16,8 +17,15 @@ from streamreid.reid.imagenet import calibrate_instance_norms, imagenet_network,
 from streamreid.reid.lite0 import Lite0Trunk
 from streamreid.reid.preprocess import to_unit_range
 from streamreid.reid.qaconv import QAConv
-from streamreid.training.config import PairSoftmaxSection, ReferenceSection, TrainConfig
+from streamreid.reid.weights import SHIPPED, ReidModel, load_model
+from streamreid.training.config import (
+    EmbeddingSection,
+    PairSoftmaxSection,
+    ReferenceSection,
+    TrainConfig,
+)
 from streamreid.training.curves import draw_curves
+from streamreid.training.embedding_trainer import EmbeddingTrainer
 from streamreid.training.export import ExportInfo, export
 from streamreid.training.images import ImageSet, load_images
 from streamreid.training.reference_trainer import ReferencePlan, ReferenceTrainer
@@ -27,6 +35,11 @@ from streamreid.training.validation import ValidationFigures, hold_out, score_so
 
 _LOG_FIELDS = ("step", "loss", "accuracy", "rate_factor")
 _CALIBRATION_IMAGES = 256
+_RECIPE_NAMES = {
+    PairSoftmaxSection: "pair softmax",
+    EmbeddingSection: "batch-hard triplet loss on pooled vectors",
+    ReferenceSection: "2.1 recipe",
+}
 
 
 class AnyTrainer(Protocol):
@@ -146,7 +159,9 @@ def _trainer(config: TrainConfig, images: ImageSet) -> AnyTrainer:
     try:
         if isinstance(recipe, ReferenceSection):
             return ReferenceTrainer(network, images, _reference_plan(config, recipe))
-        return Trainer(network, images, _softmax_plan(config, recipe))
+        kind = EmbeddingTrainer if isinstance(recipe, EmbeddingSection) else Trainer
+        plan = _softmax_plan(config, recipe)
+        return kind(network, images, plan, location_weight=_first_location_weight(config))
     except ValueError as exc:
         raise ConfigError(f"{config.name}: {exc}") from exc
 
@@ -161,6 +176,8 @@ def first_network(config: TrainConfig, images: ImageSet) -> MapNetwork:
     Raises:
         WeightsError: The first weights are missing or do not fit.
     """
+    if _starts_from_model(config):
+        return _first_model(config).network.requires_grad_(True)
     if config.start == "imagenet":
         network = imagenet_network(
             config.architecture, neck_channels=config.neck_channels, seed=config.seed
@@ -176,6 +193,34 @@ def first_network(config: TrainConfig, images: ImageSet) -> MapNetwork:
     if config.start != "random":
         load_trunk(network.trunk, Path(config.start))
     return network
+
+
+def _starts_from_model(config: TrainConfig) -> bool:
+    return config.start in SHIPPED or config.start.endswith(".safetensors")
+
+
+def _first_model(config: TrainConfig) -> ReidModel:
+    """The weights that the run goes on from.
+
+    Raises:
+        WeightsError: The file cannot be read, or its network or image size is another one.
+    """
+    model = load_model(config.start)
+    own = (config.architecture, config.neck_channels, config.input_size)
+    found = (model.card.architecture, model.card.neck_channels, model.input_size)
+    if own != found:
+        raise WeightsError(
+            f"{config.name}: start {config.start} holds (architecture, neck_channels, input_size) "
+            f"= {found}, the configuration says {own}; make them equal"
+        )
+    return model
+
+
+def _first_location_weight(config: TrainConfig) -> Tensor | None:
+    if not _starts_from_model(config):
+        return None
+    weight = _first_model(config).head.fc.weight.detach().flatten()
+    return weight / weight.mean()
 
 
 def _softmax_plan(config: TrainConfig, recipe: PairSoftmaxSection) -> TrainPlan:
@@ -221,7 +266,7 @@ def _export(
 ) -> tuple[Path, dict[str, ValidationFigures]]:
     network, head = trainer.model()
     path = out / f"{config.name}.safetensors"
-    kind = "2.1 recipe" if isinstance(config.recipe, ReferenceSection) else "pair softmax"
+    kind = _RECIPE_NAMES[type(config.recipe)]
     info = ExportInfo(
         name=config.name,
         architecture=config.architecture,

@@ -22,6 +22,8 @@ from streamreid.training.images import ImageSet
 from streamreid.training.pair_scores import pair_scores, pair_softmax_loss
 from streamreid.training.sampling import BatchPlan, BatchSampler, step_generator
 
+_LEAST_WEIGHT = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class TrainPlan:
@@ -83,19 +85,28 @@ class Trainer:
         network: The network to train, on the CPU.
         images: Training images.
         plan: The run's settings.
+        location_weight: First weights of the locations, shape `[h * w]`; None makes them equal.
 
     Raises:
         ValueError: If a source has too few identities for a batch.
     """
 
-    def __init__(self, network: MapNetwork, images: ImageSet, plan: TrainPlan) -> None:
+    def __init__(
+        self,
+        network: MapNetwork,
+        images: ImageSet,
+        plan: TrainPlan,
+        *,
+        location_weight: Tensor | None = None,
+    ) -> None:
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.images = images
         self.plan = plan
         self.step = 0
         height, width = (int(side) // network.stride for side in images.pixels.shape[1:3])
         self._map_size = height, width
-        self.location_logits = nn.Parameter(torch.zeros(height * width))
+        weight = torch.ones(height * width) if location_weight is None else location_weight
+        self.location_logits = nn.Parameter(weight.clamp_min(_LEAST_WEIGHT).log())
         self.sampler = BatchSampler(images, plan.batch, seed=plan.seed)
         self._neighbours: Tensor | None = None
         self._freeze(plan.frozen_blocks)
