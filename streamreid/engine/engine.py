@@ -14,7 +14,7 @@ from streamreid.engine.events import (
     RestoredTrack,
     TrackSeen,
 )
-from streamreid.engine.inbox import Inbox, TrackEvent, event_time_s
+from streamreid.engine.inbox import Inbox, TrackEvent, event_time_s, events_of
 from streamreid.engine.pairs import PairScores
 from streamreid.engine.resolve import PairEvidence, Resolver
 from streamreid.engine.settings import EngineSettings
@@ -52,6 +52,7 @@ class Engine:
         self._step = -(2**62)
         self._latest_s = -math.inf
         self._dirty = False
+        self._resume_s = -math.inf
         self.late_events = 0
 
     def observe(self, event: Event, now_s: float) -> Outcome:
@@ -117,7 +118,8 @@ class Engine:
     def restore(self, state: RestoredState) -> None:
         """Continue where an earlier process stopped, as if nothing had happened.
 
-        Final tracks are taken over as they are; what was undecided goes through the inbox again.
+        Final tracks are taken over as they are; what was undecided goes through the inbox again,
+        grid point by grid point, so that the same crops are compared at the same moments.
 
         Args:
             state: What the store remembers.
@@ -132,19 +134,15 @@ class Engine:
             self._ledger.adopt(update)
         for row in state.tracks:
             self._adopt(row)
+        engine_rows = (row for row in state.decisions if row.actor == "engine")
+        self._resume_s = max((row.decided_at_s for row in engine_rows), default=-math.inf)
         self._corrections.restore(state.decisions)
         self._resolver.restore(state.transitions)
 
     def _adopt(self, row: RestoredTrack) -> None:
         """Take over a track as the store remembers it."""
-        track = Track(
-            row.track, row.camera_id, row.started_at_s, row.seen_at_s, time_source=row.time_source
-        )
+        track = Track(row.track, row.camera_id, row.started_at_s, row.started_at_s, final=row.final)
         self._tracks[row.track] = track
-        entries = zip(row.entry_ids, row.entry_times_s, row.entry_qualities, strict=True)
-        for entry_id, time_s, quality in entries:
-            track.entries[entry_id] = Entry(entry_id, time_s, quality)
-        track.ended, track.final = row.ended, row.final
         if row.identity_id is not None:
             self._ledger.adopt_track(
                 row.track,
@@ -153,10 +151,13 @@ class Engine:
                 final=row.final,
                 seen_at_s=row.seen_at_s,
             )
-        if not track.final:
+        if not row.final:
             self._resolver.add(track)
-        self._latest_s = max(self._latest_s, row.seen_at_s)
-        self._dirty = True
+        for event in events_of(row):
+            if row.final:
+                self._take(event)
+            else:
+                self._inbox.push(event)
 
     def __len__(self) -> int:
         """Number of tracks in memory."""
@@ -191,7 +192,7 @@ class Engine:
             self._drain_events(grid_s)
             self._step = step
             self._dirty = False
-            self._resolver.resolve(grid_s)
+            self._resolver.resolve(grid_s, again=grid_s <= self._resume_s)
 
     def _next_step(self) -> int | None:
         """Number of the next grid point at which there is something to do."""

@@ -3,7 +3,7 @@
 import heapq
 import math
 
-from streamreid.engine.events import CropAdded, TrackClosed, TrackSeen
+from streamreid.engine.events import CropAdded, RestoredTrack, TrackClosed, TrackSeen
 
 TrackEvent = CropAdded | TrackSeen | TrackClosed
 _KIND = {TrackSeen: 0, CropAdded: 1, TrackClosed: 2}
@@ -16,6 +16,24 @@ def event_time_s(event: TrackEvent) -> float:
     if isinstance(event, TrackSeen):
         return event.seen_at_s
     return event.ended_at_s
+
+
+def events_of(row: RestoredTrack) -> list[TrackEvent]:
+    """What was reported about a track that the store remembers, as far as it is still known."""
+    found: list[TrackEvent] = [
+        CropAdded(
+            row.track, row.camera_id, entry_id, time_s, row.started_at_s, quality, row.time_source
+        )
+        for entry_id, time_s, quality in zip(
+            row.entry_ids, row.entry_times_s, row.entry_qualities, strict=True
+        )
+    ]
+    found.append(TrackSeen(row.track, row.camera_id, row.started_at_s, row.seen_at_s))
+    if row.ended:
+        found.append(
+            TrackClosed(row.track, row.camera_id, row.started_at_s, row.seen_at_s, "restored")
+        )
+    return found
 
 
 def _order(event: TrackEvent) -> tuple[float, str, int, int, int]:

@@ -47,7 +47,9 @@ class PairScores:
         rivals = [rival for rival in rivals if rival.entries]
         if not query or not rivals:
             return
-        groups = [rival.best(settings.crops_per_track) for rival in rivals]
+        # Both sides by the crops they were last scored with: the result then does not depend on
+        # which of the two was scored last, nor on a restart in between.
+        groups = [rival.scored_with or rival.best(settings.crops_per_track) for rival in rivals]
         scores = self._scorer.score(query, groups).score
         for rival, score in zip(rivals, scores, strict=True):
             value = float(score)

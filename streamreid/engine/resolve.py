@@ -107,12 +107,15 @@ class Resolver:
             transitions: Learned transition times.
         """
         self.time.restore(transitions)
-        if not self._settings.time.cooccurrence:
-            return
+        settings = self._settings
         final = [track for track in self._tracks.values() if track.final and track.ended]
         latest_s = max((track.seen_at_s for track in final), default=0.0)
-        since_s = latest_s - self._settings.lag_s - 2 * self._settings.time.tau_s
-        self._unlisted = [track for track in final if track.seen_at_s >= since_s]
+        needed_s = 0.0
+        if settings.time.cooccurrence:
+            needed_s = settings.lag_s + 2 * settings.time.tau_s
+        if settings.decision.uses_neighbours:
+            needed_s = settings.max_age_s
+        self._unlisted = [track for track in final if track.seen_at_s > latest_s - needed_s]
 
     def waiting(self) -> list[Track]:
         """Tracks without a final decision, in order of their start."""
@@ -128,11 +131,12 @@ class Resolver:
         """The next of these times."""
         return min((self.due_s(track) for track in self._waiting.values()), default=math.inf)
 
-    def resolve(self, at_s: float) -> None:
+    def resolve(self, at_s: float, *, again: bool = False) -> None:
         """Decide about every waiting track that began before `at_s`.
 
         Args:
             at_s: Event time of the grid point, epoch seconds.
+            again: The decisions of this point are in the ledger already: only gather the evidence.
         """
         waiting = [track for track in self.waiting() if track.started_at_s < at_s]
         self._list_again()
@@ -142,6 +146,8 @@ class Resolver:
                 self.score(track)
         for track in changed:
             self._refresh(track, at_s)
+        if again:
+            return
         scored = [track for track in waiting if track.scored_count]
         if scored:
             self._write(self._group(scored), at_s)
@@ -151,7 +157,7 @@ class Resolver:
         self._prune(at_s)
 
     def _list_again(self) -> None:
-        """After a restart: give recent final tracks back their place in co-occurrence."""
+        """After a restart: give recent final tracks back their place among the neighbours."""
         for track in sorted(self._unlisted, key=lambda track: (track.seen_at_s, track.key)):
             self.score(track)
             self.time.listen(track, self._chances(track), self._tracks)
