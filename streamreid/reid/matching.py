@@ -6,13 +6,12 @@ docs/results/matcher.md).
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from streamreid.reid.feature_maps import FeatureMaps
-from streamreid.reid.matching_blocks import block_kernels, choose_block_kernel
+from streamreid.reid.matching_blocks import BlockKernel, block_kernels, choose_block_kernel
 from streamreid.reid.matching_cuda import TritonKernel, triton_kernel
 from streamreid.reid.qaconv import FoldedHead
 
@@ -28,21 +27,6 @@ __all__ = [
 
 # Gallery maps converted and scored at a time: 6 MB of 24x8x128 int8, which every query re-reads.
 _CHUNK = 256
-
-
-class Kernel(Protocol):
-    """A back-end: finds the maxima of one query map against many gallery maps."""
-
-    @property
-    def name(self) -> str:
-        """Name of the back-end."""
-
-    @property
-    def map_dtype(self) -> torch.dtype:
-        """Dtype in which it wants the maps."""
-
-    def maxima(self, query: FeatureMaps, items: FeatureMaps) -> tuple[Tensor, Tensor]:
-        """For each query location and each gallery location, both `[G, n]`, float32."""
 
 
 def backends(device: torch.device | str = "cpu") -> tuple[str, ...]:
@@ -90,16 +74,17 @@ def match_scores(
     if isinstance(kernel, TritonKernel):
         return kernel.scores(queries, items.to_dtype(kernel.map_dtype), head)
     once = query is gallery and head.symmetric
+    weight = torch.cat((head.query_weight, head.gallery_weight))
     scores = torch.empty(len(queries), len(items), device=items.data.device)
     for start in range(0, len(items), _CHUNK):
         part = items.select(slice(start, start + _CHUNK)).to_dtype(kernel.map_dtype)
         stop = start + len(part)
         for index in range(stop if once else len(queries)):
             skipped = max(0, index - start) if once else 0
-            best = kernel.maxima(
-                queries.select(slice(index, index + 1)), part.select(slice(skipped, None))
+            scores[index, start + skipped : stop] = kernel.weighted_sums(
+                queries.select(slice(index, index + 1)), part.select(slice(skipped, None)), weight
             )
-            scores[index, start + skipped : stop] = head.apply(*best)
+    scores += head.offset
     return scores.triu() + scores.triu(1).T if once else scores
 
 
@@ -230,7 +215,7 @@ def _single(maps: FeatureMaps | Tensor) -> FeatureMaps:
     return packed
 
 
-def _kernel(backend: str, gallery: Tensor) -> Kernel:
+def _kernel(backend: str, gallery: Tensor) -> BlockKernel | TritonKernel:
     device, dtype = gallery.device, gallery.dtype
     fused = triton_kernel(dtype, device, locations=gallery.shape[1], channels=gallery.shape[2])
     if backend == "auto":
