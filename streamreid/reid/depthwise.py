@@ -1,8 +1,8 @@
 """Depthwise convolution whose gradient is not slow in bfloat16 on a CPU.
 
-Measured with torch 2.13 on an AVX-512 machine: oneDNN's bfloat16 gradient of a depthwise convolution with a
-5x5 kernel or with stride 2 takes 2 to 12 times as long as the float32 one; the forward pass and the
-3x3 kernel at stride 1 do not suffer.
+Measured with torch 2.13 on an AVX-512 machine: the bfloat16 gradient of a depthwise convolution
+with a 5x5 kernel or with stride 2 takes 2 to 12 times as long as the float32 one; the forward pass
+and the 3x3 kernel at stride 1 do not suffer.
 """
 
 from typing import Any
@@ -27,9 +27,9 @@ class DepthwiseConv2d(nn.Conv2d):
             channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False
         )
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # torch's own name
+    def forward(self, input: Tensor) -> Tensor:
         """Convolve `[N, C, H, W]`."""
-        easy = self.kernel_size[0] == 3 and self.stride[0] == 1  # noqa: PLR2004
+        easy = self.kernel_size[0] == 3 and self.stride[0] == 1
         training = torch.is_grad_enabled() and input.device.type == "cpu"
         if easy or not training or not torch.is_autocast_enabled("cpu"):
             return super().forward(input)

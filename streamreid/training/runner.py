@@ -7,17 +7,11 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import Tensor
 
 from streamreid.errors import ConfigError, WeightsError
 from streamreid.evaluation import datasets
-from streamreid.reid import backbone
 from streamreid.reid.backbone import MapNetwork
-from streamreid.reid.imagenet import calibrate_instance_norms, imagenet_network, load_trunk
-from streamreid.reid.lite0 import Lite0Trunk
-from streamreid.reid.preprocess import to_unit_range
 from streamreid.reid.qaconv import QAConv
-from streamreid.reid.weights import SHIPPED, ReidModel, load_model
 from streamreid.training.config import (
     EmbeddingSection,
     PairSoftmaxSection,
@@ -30,11 +24,11 @@ from streamreid.training.export import ExportInfo, export
 from streamreid.training.images import ImageSet, load_images
 from streamreid.training.reference_trainer import ReferencePlan, ReferenceTrainer
 from streamreid.training.sampling import BatchPlan
+from streamreid.training.start import first_location_weight, first_network
 from streamreid.training.trainer import StepReport, Trainer, TrainPlan
 from streamreid.training.validation import ValidationFigures, hold_out, score_source
 
 _LOG_FIELDS = ("step", "loss", "accuracy", "rate_factor")
-_CALIBRATION_IMAGES = 256
 _RECIPE_NAMES = {
     PairSoftmaxSection: "pair softmax",
     EmbeddingSection: "batch-hard triplet loss on pooled vectors",
@@ -161,66 +155,9 @@ def _trainer(config: TrainConfig, images: ImageSet) -> AnyTrainer:
             return ReferenceTrainer(network, images, _reference_plan(config, recipe))
         kind = EmbeddingTrainer if isinstance(recipe, EmbeddingSection) else Trainer
         plan = _softmax_plan(config, recipe)
-        return kind(network, images, plan, location_weight=_first_location_weight(config))
+        return kind(network, images, plan, location_weight=first_location_weight(config))
     except ValueError as exc:
         raise ConfigError(f"{config.name}: {exc}") from exc
-
-
-def first_network(config: TrainConfig, images: ImageSet) -> MapNetwork:
-    """Build the network with its first weights.
-
-    Args:
-        config: The run.
-        images: Training images; a sample sets added instance norms.
-
-    Raises:
-        WeightsError: The first weights are missing or do not fit.
-    """
-    if _starts_from_model(config):
-        return _first_model(config).network.requires_grad_(True)
-    if config.start == "imagenet":
-        network = imagenet_network(
-            config.architecture, neck_channels=config.neck_channels, seed=config.seed
-        )
-        if config.architecture == "lite0_in" and isinstance(network.trunk, Lite0Trunk):
-            generator = torch.Generator().manual_seed(config.seed)
-            sample = torch.randperm(len(images), generator=generator)[:_CALIBRATION_IMAGES]
-            calibrate_instance_norms(network.trunk, to_unit_range(images.pixels[sample]))
-        return network
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        network = backbone.build(config.architecture, neck_channels=config.neck_channels)
-    if config.start != "random":
-        load_trunk(network.trunk, Path(config.start))
-    return network
-
-
-def _starts_from_model(config: TrainConfig) -> bool:
-    return config.start in SHIPPED or config.start.endswith(".safetensors")
-
-
-def _first_model(config: TrainConfig) -> ReidModel:
-    """The weights that the run goes on from.
-
-    Raises:
-        WeightsError: The file cannot be read, or its network or image size is another one.
-    """
-    model = load_model(config.start)
-    own = (config.architecture, config.neck_channels, config.input_size)
-    found = (model.card.architecture, model.card.neck_channels, model.input_size)
-    if own != found:
-        raise WeightsError(
-            f"{config.name}: start {config.start} holds (architecture, neck_channels, input_size) "
-            f"= {found}, the configuration says {own}; make them equal"
-        )
-    return model
-
-
-def _first_location_weight(config: TrainConfig) -> Tensor | None:
-    if not _starts_from_model(config):
-        return None
-    weight = _first_model(config).head.fc.weight.detach().flatten()
-    return weight / weight.mean()
 
 
 def _softmax_plan(config: TrainConfig, recipe: PairSoftmaxSection) -> TrainPlan:
