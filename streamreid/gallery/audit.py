@@ -5,23 +5,28 @@ per later query: no answer waits for it, and what it costs is the sampled share 
 """
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
 import torch
 
-from streamreid.gallery.calibration import conformal_size, miss_rate_bound
+from streamreid.gallery.calibration import miss_rate_bound
 from streamreid.gallery.ring import Ring
 from streamreid.gallery.shortlist import BoolArray
-from streamreid.reid.matching import FeatureMaps, match_scores
+from streamreid.gallery.sizing import ShortlistSize
+from streamreid.reid.matching import FeatureMaps
+from streamreid.reid.multishot import DEFAULT_RULE, MultiShot, track_scores
 from streamreid.reid.qaconv import FoldedHead
 from streamreid.types import Float32Array, Int64Array
 
 _SLICE = 256
-_REMEMBERED = 3_000
 _PENDING = 4
 _PARTS = 1 << 20
+_TRACKS = 10_000
+# While the size has to be calibrated, this many times more queries are audited.
+_HASTE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,9 @@ class AuditReport:
         skipped: Sampled queries that were not audited because others were still waiting.
         miss_rate: Share of missed; NaN before the first audit.
         miss_rate_bound: Largest miss rate that the counts do not contradict, 95 % confidence.
-        size_for_1_percent: Shortlist size that would miss 1 % at the present gallery, None before
-            enough queries were audited.
+        size: Least size of a shortlist at the present gallery; 0 where the caller decides alone.
+        promised_miss_rate: Miss rate that a shortlist of that size keeps; 1 where nothing is
+            promised.
     """
 
     audited: int
@@ -43,7 +49,8 @@ class AuditReport:
     skipped: int
     miss_rate: float
     miss_rate_bound: float
-    size_for_1_percent: int | None
+    size: int
+    promised_miss_rate: float
 
 
 @dataclass(slots=True, eq=False)
@@ -59,38 +66,76 @@ class _Running:
 
 
 class ShortlistAudit:
-    """Samples queries and scores them in full, a slice at a time.
+    """Samples queries, at most one per track, and scores them in full, a slice at a time.
 
     Args:
         share: Share of the queries that are audited, in [0, 1].
+        sizing: Learns the size of the shortlist from what is found; None leaves it to the caller.
+        rule: How the crops of the query are combined, as in the scores that count.
+        backend: Matching back-end.
 
     Attributes:
         audited: Queries that were scored in full so far.
         missed: How many of them had a better entry outside their shortlist.
     """
 
-    def __init__(self, share: float) -> None:
+    def __init__(
+        self,
+        share: float,
+        *,
+        sizing: ShortlistSize | None = None,
+        rule: MultiShot = DEFAULT_RULE,
+        backend: str = "auto",
+    ) -> None:
         if not 0.0 <= share <= 1.0:
             raise ValueError(f"audited share must lie between 0 and 1, got {share}")
-        self._below = round(share * _PARTS)
+        self._share = share
+        self._sizing = sizing if share else None
+        self._rule: MultiShot = rule
+        self._backend = backend
         self._waiting: deque[_Running] = deque()
-        self._relative_ranks: deque[float] = deque(maxlen=_REMEMBERED)
+        self._tracks: dict[int, None] = {}  # the latest audited tracks, oldest first
         self._gallery = 0
         self.audited = self.missed = self._skipped = 0
 
-    def wants(self, query_ids: Int64Array) -> bool:
-        """Whether a query is in the sample; depends on its ids only, so a replay samples alike."""
-        if self._below == 0 or not len(query_ids):
+    def size(self, asked: int, gallery: int) -> int:
+        """Size of the shortlist of the next query: what it asks for, or more.
+
+        Args:
+            asked: What the caller wants at least.
+            gallery: Entries now.
+        """
+        self._gallery = gallery
+        return asked if self._sizing is None else self._sizing.size(asked, gallery)
+
+    def wants(self, query_ids: Int64Array, tracks: Iterable[int], gallery: int) -> bool:
+        """Whether a query is in the sample; no clock and no chance, so a replay samples alike.
+
+        Args:
+            query_ids: Entry ids of the query.
+            tracks: Its tracks; each is audited once, since its queries are near-duplicates.
+            gallery: Entries now.
+        """
+        if not self._share or not len(query_ids) or any(track in self._tracks for track in tracks):
             return False
-        return crc32(np.sort(query_ids).tobytes()) % _PARTS < self._below
+        haste = _HASTE if self._sizing is not None and self._sizing.due(gallery) else 1
+        below = round(min(1.0, self._share * haste) * _PARTS)
+        return crc32(np.sort(query_ids).tobytes()) % _PARTS < below
 
     def begin(
-        self, query: FeatureMaps, k: int, ring: Ring, similarity: Float32Array, allowed: BoolArray
+        self,
+        query: FeatureMaps,
+        tracks: Iterable[int],
+        k: int,
+        ring: Ring,
+        similarity: Float32Array,
+        allowed: BoolArray,
     ) -> None:
         """Note a sampled query; the gallery of this moment is what it is audited against.
 
         Args:
             query: Its maps.
+            tracks: Its tracks.
             k: Size of the shortlist it got.
             ring: The gallery.
             similarity: Similarity to every slot below `ring.top`.
@@ -99,6 +144,9 @@ class ShortlistAudit:
         if len(self._waiting) >= _PENDING:
             self._skipped += 1
             return
+        self._tracks |= dict.fromkeys(tracks)
+        while len(self._tracks) > _TRACKS:
+            del self._tracks[next(iter(self._tracks))]
         slots = np.flatnonzero(allowed)
         order = np.lexsort((ring.entry_id[slots], -similarity[slots]))
         self._waiting.append(_Running(query, k, ring.entry_id[slots[order]]))
@@ -117,7 +165,14 @@ class ShortlistAudit:
         if live:
             places, slots = zip(*live, strict=True)
             maps = ring.feature_maps(torch.tensor(slots, device=ring.device))
-            scores = match_scores(running.query, maps, head).mean(dim=0)
+            scores = track_scores(
+                running.query,
+                [1] * len(slots),
+                lambda start, stop: maps.select(slice(start, stop)),
+                head,
+                rule=self._rule,
+                backend=self._backend,
+            )
             best = int(scores.argmax())
             if float(scores[best]) > running.best_score:
                 running.best_place, running.best_score = places[best], float(scores[best])
@@ -134,14 +189,15 @@ class ShortlistAudit:
 
     def report(self) -> AuditReport:
         """Counts so far."""
-        ranks = [max(1, round(rank * self._gallery)) for rank in self._relative_ranks]
+        sizing = self._sizing
         return AuditReport(
             audited=self.audited,
             missed=self.missed,
             skipped=self._skipped,
             miss_rate=self.missed / self.audited if self.audited else float("nan"),
             miss_rate_bound=miss_rate_bound(self.missed, self.audited),
-            size_for_1_percent=conformal_size(ranks, 0.01) if ranks else None,
+            size=0 if sizing is None else sizing.size(0, self._gallery),
+            promised_miss_rate=1.0 if sizing is None else sizing.promised_miss_rate,
         )
 
     def _finish(self, running: _Running) -> None:
@@ -149,5 +205,5 @@ class ShortlistAudit:
             return
         self.audited += 1
         self.missed += running.best_place >= running.k
-        self._gallery = len(running.entry_ids)
-        self._relative_ranks.append((running.best_place + 1) / self._gallery)
+        if self._sizing is not None:
+            self._sizing.note(running.best_place + 1, len(running.entry_ids))

@@ -28,6 +28,7 @@ def build_scorer(
     max_age_s: float = 7_200.0,
     memory_bytes: int | None = None,
     exact: bool = False,
+    miss_rate: float | None = 0.01,
     threads: int | None = None,
     features: str = "auto",
     rule: MultiShot = DEFAULT_RULE,
@@ -42,6 +43,8 @@ def build_scorer(
         max_age_s: Age limit that `expire` uses, seconds.
         memory_bytes: Most bytes for maps and vectors; lowers `max_crops` where it is tighter.
         exact: Leave the shortlist out.
+        miss_rate: Share of the queries that may lose their best entry on the shortlist, which grows
+            with the gallery as audits demand; None leaves its size to the caller.
         threads: Threads of the feature network where its back-end can be told; None: its choice.
         features: Back-end of the feature network: "auto" (measured) or a name of
             `streamreid.reid.extract.feature_backends`.
@@ -82,6 +85,7 @@ def build_scorer(
         head,
         Ring(layout, capacity, chosen),
         exact=exact,
+        miss_rate=miss_rate,
         rule=rule,
         max_age_s=max_age_s,
         weights_digest=model.digest,

@@ -46,19 +46,3 @@ def miss_rate_bound(misses: int, queries: int, confidence: float = 0.95) -> floa
     from scipy.stats import beta
 
     return float(beta.ppf(confidence, misses + 1, queries - misses))
-
-
-def scaled_size(size: int, calibrated_on: int, gallery: int) -> int:
-    """Shortlist size for a gallery that has grown or shrunk since the calibration.
-
-    Ranks grow at most in proportion to the gallery when its new entries are like the old ones, so
-    the size does too; it never falls below the calibrated one.
-
-    Args:
-        size: Size that the calibration gave.
-        calibrated_on: Entries in the gallery at that time, at least 1.
-        gallery: Entries now.
-    """
-    if calibrated_on < 1:
-        raise ValueError(f"a calibration needs entries, got {calibrated_on}")
-    return max(size, math.ceil(size * gallery / calibrated_on))

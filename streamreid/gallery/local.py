@@ -11,6 +11,7 @@ from streamreid.gallery.codec import decode_maps, encode_maps
 from streamreid.gallery.ring import Ring
 from streamreid.gallery.scorer import Candidates, Embeddings, Fetched, GalleryEntry, Scores
 from streamreid.gallery.shortlist import BoolArray, SearchResult, pooled_vectors, search
+from streamreid.gallery.sizing import ShortlistSize
 from streamreid.reid.extract import FeatureExtractor
 from streamreid.reid.matching import FeatureMaps, backend_for
 from streamreid.reid.multishot import DEFAULT_RULE, MultiShot, track_scores
@@ -30,6 +31,8 @@ class LocalScorer:
         rule: How the crops of two tracks are combined into one logit.
         backend: Matching back-end, "auto" or one of `streamreid.reid.matching.backends`.
         audited_share: Share of the queries whose shortlist is checked by scoring everything.
+        miss_rate: Share of the queries that may lose their best entry: shortlists then grow with
+            the gallery as the audits demand. None gives what is asked for, always.
         max_age_s: Age limit that `expire` uses, seconds.
         weights_digest: Digest of the weights that made the maps.
         calibration: From the logit to a probability, as shipped with the weights.
@@ -48,6 +51,7 @@ class LocalScorer:
         rule: MultiShot = DEFAULT_RULE,
         backend: str = "auto",
         audited_share: float = 0.01,
+        miss_rate: float | None = None,
         max_age_s: float = float("inf"),
         weights_digest: str = "",
         calibration: Calibration | None = None,
@@ -58,7 +62,13 @@ class LocalScorer:
         self.exact = exact
         self.rule: MultiShot = rule
         self.backend = backend
-        self.audit = ShortlistAudit(0.0 if exact else audited_share)
+        self.miss_rate = miss_rate
+        self.audit = ShortlistAudit(
+            0.0 if exact else audited_share,
+            sizing=None if miss_rate is None else ShortlistSize(miss_rate),
+            rule=rule,
+            backend=backend,
+        )
         self.max_age_s = max_age_s
         self.weights_digest = weights_digest
         self.calibration = calibration
@@ -76,6 +86,7 @@ class LocalScorer:
             "max_crops": self.ring.capacity,
             "max_age_s": self.max_age_s,
             "exact": self.exact,
+            "shortlist_miss_rate": self.miss_rate if self.miss_rate is not None else "as asked",
             "multi_shot": self.rule,
             "matching": backend_for(self.ring.maps[:0], self.backend),
             "weights_digest": self.weights_digest,
@@ -151,17 +162,20 @@ class LocalScorer:
     ) -> Candidates:
         """Shortlist for a track given by its live entries: the best `k` entries of other tracks.
 
-        Without a shortlist (`exact`) every entry of another track is returned, whatever `k` is.
+        More than `k` come back where `miss_rate` needs them. Without a shortlist (`exact`) every
+        entry of another track is returned, whatever `k` is.
         """
         slots = self.ring.slots_of(query)
         own = {TrackKey(int(track)) for track in self.ring.track[slots]}
         vectors = self.ring.vectors[slots].float()
         excluded = (*own, *exclude_tracks)
+        k = self.audit.size(k, len(self))
         found = self._search(vectors, k, excluded)
         self.audit.step(self.ring, self.head)
-        if found is not None and not self.exact and self.audit.wants(self.ring.entry_id[slots]):
+        ids = self.ring.entry_id[slots]
+        if found is not None and not self.exact and self.audit.wants(ids, own, len(self)):
             maps = self.ring.feature_maps(torch.tensor(slots))
-            self.audit.begin(maps, k, self.ring, found.coarse, self._allowed(excluded))
+            self.audit.begin(maps, own, k, self.ring, found.coarse, self._allowed(excluded))
         return self._named(found)
 
     def candidates_of(

@@ -78,6 +78,7 @@ MatcherGauge = Literal[
     "gallery_crops",
     "shortlist_audited",  # queries that were also scored in full
     "shortlist_missed",  # of those: the best crop was not on the shortlist
+    "shortlist_size",  # least size that the audits ask for; 0 before the first
     "undecided_tracks",
     "queue_depth",
     "watermark_at_s",

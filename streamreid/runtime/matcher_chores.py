@@ -86,6 +86,7 @@ class Chores:
         if isinstance(self._scorer, LocalScorer):
             self._counters.set("shortlist_audited", self._scorer.audit.audited)
             self._counters.set("shortlist_missed", self._scorer.audit.missed)
+            self._counters.set("shortlist_size", self._scorer.audit.size(0, len(self._scorer)))
         if now_s - self._booked_s >= _BOOKS_EVERY_S:
             self._booked_s = now_s
             self._books.record()

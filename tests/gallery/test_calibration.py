@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streamreid.gallery.calibration import conformal_size, miss_rate_bound, scaled_size
+from streamreid.gallery.calibration import conformal_size, miss_rate_bound
 
 
 @pytest.mark.parametrize(
@@ -46,15 +46,8 @@ def test_miss_rate_bound_is_clopper_and_pearsons(
     assert miss_rate_bound(misses, queries) == pytest.approx(expected, rel=0.01)
 
 
-def test_size_grows_with_the_gallery_and_never_shrinks() -> None:
-    assert scaled_size(50, 1000, 4000) == 200
-    assert scaled_size(50, 1000, 10) == 50
-
-
 def test_wrong_numbers_are_named() -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         conformal_size([1], 0.0)
     with pytest.raises(ValueError, match="between 0 and 3"):
         miss_rate_bound(4, 3)
-    with pytest.raises(ValueError, match="needs entries"):
-        scaled_size(5, 0, 10)

@@ -1,4 +1,4 @@
-"""The coarse stage: exact order, defined ties, an audit that finds what it loses."""
+"""The coarse stage: exact order and defined ties."""
 
 import numpy as np
 import pytest
@@ -57,44 +57,6 @@ def test_pooled_vectors_are_unit_and_know_top_from_bottom() -> None:
     assert pooled_vectors(maps[:, :, :2]).shape == (2, 8)
     with pytest.raises(ValueError, match="maps must be"):
         pooled_vectors(maps[0])
-
-
-def test_audit_of_every_query_counts_the_misses() -> None:
-    scorer = make_scorer(capacity=400, audited_share=1.0)
-    entries = [entry(i + 1, track=i, at_s=float(i)) for i in range(400)]
-    scorer.insert(entries, scorer.embed(make_crops(list(range(200)) * 2)))
-    for number in range(1, 31):
-        scorer.candidates([CropKey(number)], 400)
-        scorer.audit.finish(scorer.ring, scorer.head)
-    whole = scorer.audit.report()
-    assert (whole.audited, whole.missed, whole.skipped) == (30, 0, 0)
-    assert whole.miss_rate == 0.0
-    assert whole.miss_rate_bound == pytest.approx(0.095, abs=0.002)
-    for number in range(1, 31):
-        scorer.candidates([CropKey(number)], 0)  # an empty shortlist loses everything
-        scorer.audit.finish(scorer.ring, scorer.head)
-    assert scorer.audit.report().missed == 30
-
-
-def test_audit_works_in_slices_beside_the_queries() -> None:
-    scorer = make_scorer(capacity=600, audited_share=1.0)
-    entries = [entry(i + 1, track=i, at_s=float(i)) for i in range(600)]
-    scorer.insert(entries, scorer.embed(make_crops(list(range(300)) * 2)))
-    scorer.candidates([CropKey(1)], 5)
-    assert scorer.audit.report().audited == 0
-    scorer.evict(before_s=20.0)  # entries may leave while an audit waits
-    for number in range(30, 33):
-        scorer.candidates([CropKey(number)], 5)
-    assert scorer.audit.report().audited == 1
-
-
-def test_share_of_audited_queries_is_kept() -> None:
-    scorer = make_scorer(audited_share=0.1)
-    wanted = sum(scorer.audit.wants(np.array([i, i + 1])) for i in range(5000))
-    assert 400 < wanted < 600
-    assert not make_scorer(exact=True).audit.wants(np.array([1]))
-    with pytest.raises(ValueError, match="audited share"):
-        make_scorer(audited_share=1.5)
 
 
 def test_exact_scorer_leaves_nobody_out() -> None:
