@@ -16,6 +16,9 @@ MAX_SKEW_S = 30.0
 
 _TICK_S = 1e-3
 
+_ROUNDING_S = 0.05
+"""A camera's time that is held back by less than this is still its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
@@ -152,6 +155,10 @@ class LiveTimeline:
             if last - captured > MAX_JUMP_S:
                 self._begin_segment()
             else:
+                if last - captured > _ROUNDING_S:
+                    # The first report came: until the camera's clock is past the arrivals before
+                    # it, these are not the camera's times.
+                    source = "arrival"
                 captured = last + _TICK_S
         self._size = size
         self._last_pts_s = pts_s if pts_s is not None else self._last_pts_s

@@ -168,9 +168,16 @@ class LiveSource:
         with self._shared.changed:
             self._shared.fps = frame_rate(stream)
         progressed_s = self._clock.monotonic_s()
+        first = True
         for pictures in decode_packets(container, stream):
             if self._stopping():
                 break
+            if pictures and first:
+                first = False
+                if self._address.kind == "rtsp" and pts_seconds(pictures[0]) is None:
+                    # Over RTSP the first picture never has a time, and it was taken before the
+                    # probing: its arrival may be more than a second late.
+                    continue
             if pictures is None:
                 with self._shared.changed:
                     status = self._shared.status

@@ -33,14 +33,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> bool:
     return condition()
 
 
-_SHIFTED = """
-import sys, time
-shift_s, real = float(sys.argv.pop(1)), time.time
-time.time = lambda: real() + shift_s
-from server_demo import main
-sys.exit(main())
-"""
-"""The server's own entry point on a machine whose clock is wrong."""
+_SERVER = Path(__file__).with_name("timed_server.py")
 
 
 class RtspServer:
@@ -49,11 +42,16 @@ class RtspServer:
     Args:
         folder: Clips to serve.
         clock_shift_s: How far the server's clock is ahead of the true time.
+        origin_s: When the clips began, epoch seconds: whoever connects sees what happens now. None
+            begins a clip anew for everybody.
     """
 
-    def __init__(self, folder: Path, *, clock_shift_s: float = 0.0) -> None:
+    def __init__(
+        self, folder: Path, *, clock_shift_s: float = 0.0, origin_s: float | None = None
+    ) -> None:
         self._folder = folder
         self._clock_shift_s = clock_shift_s
+        self._origin_s = origin_s
         self.port = free_port()
         self._control_port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -64,7 +62,14 @@ class RtspServer:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        command = [sys.executable, "-c", _SHIFTED, str(self._clock_shift_s)]
+        self.launch()
+        if not wait_until(self._listens):
+            raise RuntimeError("the RTSP server did not start")
+
+    def launch(self) -> None:
+        """Start it without waiting."""
+        origin = "-" if self._origin_s is None else str(self._origin_s)
+        command = [sys.executable, str(_SERVER), str(self._clock_shift_s), origin]
         command += [
             "-d",
             str(self._folder),
@@ -78,8 +83,6 @@ class RtspServer:
         self._process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        if not wait_until(self._listens):
-            raise RuntimeError("the RTSP server did not start")
 
     def kill(self) -> None:
         """Kill -9."""
@@ -107,9 +110,11 @@ class RtspServer:
 
 
 @contextmanager
-def rtsp_server(folder: Path, *, clock_shift_s: float = 0.0) -> Iterator[RtspServer]:
-    """A running RTSP server."""
-    server = RtspServer(folder, clock_shift_s=clock_shift_s)
+def rtsp_server(
+    folder: Path, *, clock_shift_s: float = 0.0, origin_s: float | None = None
+) -> Iterator[RtspServer]:
+    """A running RTSP server; arguments as of `RtspServer`."""
+    server = RtspServer(folder, clock_shift_s=clock_shift_s, origin_s=origin_s)
     server.start()
     try:
         yield server

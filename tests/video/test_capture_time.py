@@ -96,6 +96,17 @@ def test_camera_clock_offsets_are_kept(offset_s: float) -> None:
         assert stamp.segment == 0
 
 
+def test_frames_squeezed_in_after_the_first_report_are_not_the_cameras_time() -> None:
+    timeline = LiveTimeline()
+    stamps = [_live(timeline, i / 10, i / 10 + 0.25) for i in range(5)]
+    stamps += [_live(timeline, i / 10, i / 10 + 0.25, realtime_s=1000.0) for i in range(5, 15)]
+    for index, stamp in enumerate(stamps):
+        if stamp.time_source == "rtcp":
+            assert stamp.captured_at_s == pytest.approx(1000.0 + index / 10, abs=0.05)
+    assert [stamp.time_source for stamp in stamps] == ["arrival"] * 7 + ["rtcp"] * 8
+    assert {stamp.segment for stamp in stamps} == {0}
+
+
 @pytest.mark.parametrize("jump_s", [-3600.0, -20.0, 20.0, 3600.0])
 @pytest.mark.parametrize("with_reports", [False, True])
 def test_a_jump_of_stream_time_splits_and_rebases(jump_s: float, with_reports: bool) -> None:

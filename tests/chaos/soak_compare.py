@@ -1,0 +1,59 @@
+"""Two soaks of one scene, with and without faults: what the faults cost."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from streamreid.simulation.truth import read_truth
+from tests.chaos.soak import problems
+from tests.chaos.soak_score import Windows, score, without_unseen
+
+MOST_LOST = 0.02
+"""IDF1 over cameras that faults may cost."""
+
+
+def compare(scene: Path, faulty: Path, calm: Path) -> dict[str, Any]:
+    """Judge both runs against the truth.
+
+    Args:
+        scene: Folder of the drawn scene.
+        faulty: Folder of the run with faults.
+        calm: Folder of the run without.
+
+    Returns:
+        IDF1 over cameras of both, and everything that is wrong.
+    """
+    truth = read_truth(scene)
+    runs = {
+        name: json.loads((path / "soak.json").read_text())
+        for name, path in (("faults", faulty), ("calm", calm))
+    }
+    down = _both(runs["faults"]["blind"], runs["calm"]["blind"])
+    unseen = without_unseen(truth, down)
+
+    def idf1(name: str, folder: Path, left_out: Windows) -> float:
+        report = score(
+            folder / "soak.sqlite", truth, origin_s=runs[name]["origin_s"], left_out=left_out
+        )
+        return round(report.multi.idf1, 4)
+
+    found: dict[str, Any] = {
+        "IDF1 over cameras without faults": idf1("calm", calm, down),
+        "IDF1 over cameras with faults": idf1("faults", faulty, down),
+        "without faults, only people seen by nobody left out": idf1("calm", calm, unseen),
+        "with faults, only people seen by nobody left out": idf1("faults", faulty, unseen),
+        "share of camera time that was down": round(
+            sum(b - a for windows in down.values() for a, b in windows)
+            / (len(down) * runs["calm"]["seconds"]),
+            4,
+        ),
+    }
+    lost = found["IDF1 over cameras without faults"] - found["IDF1 over cameras with faults"]
+    found["problems"] = [f"{n}: {one}" for n, run in runs.items() for one in problems(run)]
+    if lost > MOST_LOST:
+        found["problems"].append(f"faults cost {lost:.3f} IDF1, allowed are {MOST_LOST}")
+    return found
+
+
+def _both(one: Windows, other: Windows) -> dict[str, list[tuple[float, float]]]:
+    return {name: [(a, b) for a, b in [*one[name], *other[name]]] for name in one}
