@@ -59,8 +59,7 @@ class PairScores:
             self.graph.add(track.key, rival.key, logit)
             for one, other in ((track, rival), (rival, track)):
                 self._logits.setdefault(one.key, {})[other.key] = logit
-                if logit > one.best_logit or one.best_match == other.key:
-                    one.best_match, one.best_logit = other.key, logit
+                one.compared(other.key, other.camera_id, logit)
 
     def set_terms(self, first: TrackKey, second: TrackKey, terms: TimeTerms, odds: float) -> None:
         """Keep what time says about a compared pair, and the log odds that follow."""

@@ -11,6 +11,7 @@ from streamreid.association.assignment import Problem, associate, link_values
 from streamreid.association.calibration import logit, sigmoid, threshold_for
 from streamreid.association.constraints import BoolArray, conflict_matrix, conflicts
 from streamreid.association.ledger import Ledger, Numbers
+from streamreid.engine.believed import believed_matches
 from streamreid.engine.events import TransitionUpdate
 from streamreid.engine.labels import choose_labels
 from streamreid.engine.pairs import PairScores
@@ -395,19 +396,16 @@ class Resolver:
         self._drop_final_pairs(track)
 
     def _learn(self, track: Track, at_s: float) -> None:
-        """Teach the time terms if the track and its best match choose each other by appearance."""
-        match = self._tracks.get(track.best_match) if track.best_match is not None else None
-        if match is None or match.best_match != track.key or not match.ended:
-            return
-        belief = sigmoid(track.best_logit)
-        if belief < self._settings.time.pseudo_match:
-            return
-        others = [
+        """Teach the time terms the pairs that choose each other by appearance."""
+        found = believed_matches(track, self._tracks, self._settings.time)
+        strangers = [
             self._tracks[key]
             for key, value in self._pairs.neighbours(track.key).items()
-            if key != match.key and value < 0
+            if value < 0
         ]
-        self.time.learn(track, match, others, belief=belief, at_s=at_s)
+        for one in found:
+            others = [other for other in strangers if other.key != one.match.key]
+            self.time.learn(track, one.match, others, belief=one.belief, at_s=at_s)
 
     def _prune(self, at_s: float) -> None:
         """Forget final tracks too old to be linked to that overlap with nothing that waits."""

@@ -22,6 +22,8 @@ class TimeSettings:
         usual_weight: TLift: mean weight w0 of a candidate, against which a weight counts for or
             against.
         pseudo_match: Appearance probability from which a mutual best pair teaches transition times.
+        pair_match: The same for two tracks that are mutually best in each other's camera only.
+        pair_margin: By how much such a pair's logit must exceed that of either runner-up.
         prior_support: Number of pairs (kappa) that the flat prior of a transition histogram weighs.
         smoothing: Width of the kernel on transition times, relative to the time.
         half_life_s: Half-life of learned transition times, seconds.
@@ -35,6 +37,8 @@ class TimeSettings:
     alpha: float = 0.2
     usual_weight: float = 0.3
     pseudo_match: float = 0.9
+    pair_match: float = 0.6
+    pair_margin: float = 0.5
     prior_support: float = 10.0
     smoothing: float = 0.3
     half_life_s: float = 7 * 86400.0

@@ -174,6 +174,9 @@ class TimeEvidence:
             belief: Appearance probability of the pair.
             at_s: Event time now, epoch seconds.
         """
+        if track.key in match.taught:
+            return
+        track.taught.add(match.key)
         own, *rest = self.terms(track, [match, *others], at_s=at_s)
         self._examine(track, match, own, rest)
         if not self.settings.transitions:

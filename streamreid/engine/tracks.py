@@ -16,6 +16,36 @@ class Entry:
     quality: float
 
 
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """The track of one camera that looks most like a given one, and who comes second.
+
+    Attributes:
+        track: The most alike.
+        logit: Appearance logit of the pair.
+        second: The runner-up; None without.
+        second_logit: Appearance logit with it.
+    """
+
+    track: TrackKey
+    logit: float
+    second: TrackKey | None = None
+    second_logit: float = -math.inf
+
+    @property
+    def margin(self) -> float:
+        """By how much the first is ahead of the second."""
+        return self.logit - self.second_logit
+
+    def with_score(self, track: TrackKey, logit: float) -> "Likeness":
+        """The same after one more pair was scored, or scored again."""
+        ranked = {self.track: self.logit, track: logit}
+        if self.second is not None and self.second != track:
+            ranked[self.second] = self.second_logit
+        (first, *rest) = sorted(ranked.items(), key=lambda item: (-item[1], item[0]))
+        return Likeness(*first, *rest[0]) if rest else Likeness(*first)
+
+
 @dataclass(slots=True)
 class Track:
     """One track: its span, its crops, and how far it has got on the way to a final decision.
@@ -32,8 +62,8 @@ class Track:
         scored_with: The crops it was last scored with.
         scored_count: How many crops it had then.
         listed: Whether it takes part in co-occurrence.
-        best_match: The track that looks most like it so far.
-        best_logit: Appearance logit of that pair.
+        alike: Whom it looks most like so far, per camera.
+        taught: Tracks with which it has taught the time terms; a pair teaches once.
     """
 
     key: TrackKey
@@ -47,12 +77,24 @@ class Track:
     scored_with: tuple[CropKey, ...] = ()
     scored_count: int = 0
     listed: bool = False
-    best_match: TrackKey | None = None
-    best_logit: float = -math.inf
+    alike: dict[CameraId, Likeness] = field(default_factory=dict)
+    taught: set[TrackKey] = field(default_factory=set)
 
     def span(self) -> Span:
         """Where and when it was seen so far."""
         return Span(self.key, self.camera_id, self.started_at_s, self.seen_at_s)
+
+    def compared(self, other: TrackKey, camera: CameraId, logit: float) -> None:
+        """Take in how much it looks like a track of some camera."""
+        known = self.alike.get(camera)
+        self.alike[camera] = (
+            Likeness(other, logit) if known is None else known.with_score(other, logit)
+        )
+
+    def most_alike(self) -> TrackKey | None:
+        """The track of any camera that looks most like it."""
+        best = max(self.alike.values(), key=lambda one: (one.logit, -one.track), default=None)
+        return None if best is None else best.track
 
     def best(self, count: int) -> tuple[CropKey, ...]:
         """Ids of its best crops by quality, at most `count`, in order of id."""

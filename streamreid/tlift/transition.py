@@ -7,12 +7,17 @@ term; learned histograms follow the line of st-ReID (Wang et al., AAAI 2019).
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
 from streamreid.types import CameraId, Float64Array
+
+Kind = Literal["same", "overlapping", "apart"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+Pair = tuple[CameraId, CameraId]
 
 RANGE_S = 3600.0
 _BINS = 161
@@ -28,6 +33,17 @@ CENTRES_S: Float64Array = _SCALE_S * np.sinh((np.arange(_BINS) + 0.5) * _WIDTH -
 _EDGES_S: Float64Array = _SCALE_S * np.sinh(np.arange(_BINS + 1) * _WIDTH - _LIMIT)
 _WIDTHS_S: Float64Array = np.diff(_EDGES_S)
 _FLAT: Float64Array = _WIDTHS_S / (2 * RANGE_S)
+
+_OVERLAP_SUPPORT = 10.0
+_OVERLAP_SHARE = 0.3
+_OVERLAP_SHARE_EACH = 0.2
+_OVERLAP_SUPPORT_EACH = 3.0
+_APART_SHARE = 0.03
+# One-sided 95 %.
+_NORMAL_95 = 1.645
+# A mode reaches from half its median to twice, on the bins' logarithmic scale.
+_MODE_BINS = round(math.log(2.0) / _WIDTH)
+_MODE_SMOOTHING = 0.2
 
 
 @dataclass(slots=True)
@@ -45,13 +61,15 @@ class _Histogram:
 class TransitionModel:
     """Transition-time distribution per ordered camera pair, learned while it runs.
 
-    A pair with little support of its own leans on all pairs of its kind (two cameras, or twice the
-    same one), and those on a flat distribution: with no evidence at all the ratio is 1.
+    A pair with little support of its own leans on all pairs of its kind (twice the same camera, two
+    whose views overlap, two others), and those on a flat distribution: with no evidence at all the
+    ratio is 1.
 
     Args:
         half_life_s: After this time an observation weighs half.
         prior_support: Weight (kappa) of the pooled distribution, in observations.
         smoothing: Width of the kernel on the bins, relative to the time itself.
+        overlaps: Camera pairs whose views are known to overlap; others are recognised.
     """
 
     def __init__(
@@ -60,6 +78,7 @@ class TransitionModel:
         half_life_s: float = 7 * 86400.0,
         prior_support: float = 10.0,
         smoothing: float = 0.3,
+        overlaps: Iterable[Pair] = (),
     ) -> None:
         if half_life_s <= 0 or prior_support <= 0 or smoothing <= 0:
             raise ValueError(
@@ -69,14 +88,15 @@ class TransitionModel:
         self.half_life_s = half_life_s
         self.prior_support = prior_support
         self.frozen = False
-        offsets = np.arange(-_BINS, _BINS + 1) * _WIDTH
-        kernel = np.exp(-0.5 * (offsets / smoothing) ** 2)
-        self._kernel: Float64Array = kernel / kernel.sum()
-        self._pairs: dict[tuple[CameraId, CameraId], _Histogram] = {}
-        self._pools = {same: _Histogram(np.zeros(_BINS), 0.0) for same in (False, True)}
-        self._compared: dict[tuple[CameraId, CameraId], _Histogram] = {}
+        self._kernel = _kernel(smoothing)
+        self._mode_kernel = _kernel(_MODE_SMOOTHING)
+        self._known_overlaps = frozenset(frozenset(pair) for pair in overlaps)
+        self._seen_overlaps: set[frozenset[CameraId]] = set()
+        self._pairs: dict[Pair, _Histogram] = {}
+        self._pools = {kind: _Histogram(np.zeros(_BINS), 0.0) for kind in KINDS}
+        self._compared: dict[Pair, _Histogram] = {}
         self._background = _Histogram(np.zeros(_BINS), 0.0)
-        self._ratio: dict[tuple[CameraId, CameraId], Float64Array] = {}
+        self._ratio: dict[Pair, Float64Array] = {}
 
     def learn(
         self,
@@ -104,8 +124,9 @@ class TransitionModel:
         key = (source, target)
         if key not in self._pairs:
             self._pairs[key] = _Histogram(np.zeros(_BINS), at_s)
-        for histogram in (self._pairs[key], self._pools[source == target]):
+        for histogram in (self._pairs[key], self._pools[self.kind(source, target)]):
             self._add(histogram, delta_s, at_s, weight)
+        self._recognise(source, target, at_s)
         self._ratio.clear()
         return True
 
@@ -161,7 +182,7 @@ class TransitionModel:
 
     def distribution(self, source: CameraId, target: CameraId, *, at_s: float) -> Float64Array:
         """Probability of every bin of `CENTRES_S` for a pair, shape `(bins,)`, sum 1."""
-        pool = self._pools[source == target].decayed(at_s, self.half_life_s)
+        pool = self._pools[self.kind(source, target)].decayed(at_s, self.half_life_s)
         prior = (self._smooth(pool) + self.prior_support * _FLAT) / (
             pool.sum() + self.prior_support
         )
@@ -181,8 +202,43 @@ class TransitionModel:
         return float(self._own(source, target, at_s).sum())
 
     def support_of_kind(self, source: CameraId, target: CameraId, *, at_s: float) -> float:
-        """Decayed number of observations of all pairs of this kind (same camera or two)."""
-        return float(self._pools[source == target].decayed(at_s, self.half_life_s).sum())
+        """Decayed number of observations of all pairs of this kind."""
+        pool = self._pools[self.kind(source, target)]
+        return float(pool.decayed(at_s, self.half_life_s).sum())
+
+    def kind(self, source: CameraId, target: CameraId) -> Kind:
+        """Whether two cameras are one, have views that overlap, or neither."""
+        if source == target:
+            return "same"
+        return "overlapping" if self.views_overlap(source, target) else "apart"
+
+    def views_overlap(self, first: CameraId, second: CameraId) -> bool:
+        """Whether the views of two cameras are known, or were recognised, to overlap.
+
+        Recognised is what has enough believed matches (10 in both directions together), of which
+        three in ten or more were in both views at once, and not in one direction only: that would
+        be a clock that is wrong.
+        """
+        pair = frozenset((first, second))
+        return pair in self._known_overlaps or pair in self._seen_overlaps
+
+    def never_at_once(self, first: CameraId, second: CameraId, *, at_s: float) -> bool:
+        """Whether experience says that two cameras do not see one person at once.
+
+        True when, with a confidence of 95 %, fewer than 3 % of the believed matches between them
+        are in both views at once (Wilson's bound): that takes at least 88 matches, more when there
+        are exceptions. Never for views that overlap.
+
+        Args:
+            first: One camera.
+            second: Another.
+            at_s: Event time now, epoch seconds.
+        """
+        if first == second or self.views_overlap(first, second):
+            return False
+        total = self.support(first, second, at_s=at_s) + self.support(second, first, at_s=at_s)
+        share = self.overlap_share(first, second, at_s=at_s)
+        return total > 0 and _upper_bound(share, total) <= _APART_SHARE
 
     def quantile_s(self, source: CameraId, target: CameraId, share: float, *, at_s: float) -> float:
         """Time below which a share of a pair's own observations lies; NaN without any.
@@ -199,6 +255,32 @@ class TransitionModel:
             return math.nan
         below = np.concatenate([[0.0], np.cumsum(own)]) / total
         return float(np.interp(share, below, _EDGES_S))
+
+    def typical_s(self, source: CameraId, target: CameraId, *, at_s: float) -> float:
+        """Median of the main mode of a pair's own observations, seconds; NaN without any.
+
+        Some believed matches are two people, or one person who went elsewhere in between; they lie
+        far from the usual time and would pull a plain median towards them.
+
+        Args:
+            source: Camera that was left.
+            target: Camera that was entered.
+            at_s: Event time now, epoch seconds.
+        """
+        own = self._own(source, target, at_s)
+        if own.sum() <= 0:
+            return math.nan
+        place = float(np.argmax(_smoothed(own, self._mode_kernel))) + 0.5
+        edges = np.arange(_BINS + 1, dtype=np.float64)
+        below = np.concatenate([[0.0], np.cumsum(own)])
+        for _ in range(20):
+            low, high = np.interp([place - _MODE_BINS, place + _MODE_BINS], edges, below)
+            if high <= low:
+                break
+            before, place = place, float(np.interp((low + high) / 2, below, edges))
+            if abs(place - before) < 1e-3:
+                break
+        return _SCALE_S * math.sinh(place * _WIDTH - _LIMIT)
 
     def overlap_share(self, source: CameraId, target: CameraId, *, at_s: float) -> float:
         """Share of observations, both directions, in which the two tracks were there at once."""
@@ -236,14 +318,11 @@ class TransitionModel:
         self._pairs[key] = _Histogram(own, updated_at_s)
         self._compared[key] = _Histogram(compared, updated_at_s)
         for total, part in (
-            (self._pools[source == target], self._pairs[key]),
+            (self._pools[self.kind(source, target)], self._pairs[key]),
             (self._background, self._compared[key]),
         ):
-            later_s = max(total.updated_at_s, updated_at_s)
-            total.counts = total.decayed(later_s, self.half_life_s) + part.decayed(
-                later_s, self.half_life_s
-            )
-            total.updated_at_s = later_s
+            self._merge(total, part)
+        self._recognise(source, target, updated_at_s)
         self._ratio.clear()
 
     def reset(self, source: CameraId | None = None, target: CameraId | None = None) -> int:
@@ -262,11 +341,46 @@ class TransitionModel:
             if (source is None or key[0] == source) and (target is None or key[1] == target)
         ]
         for key in gone:
-            self._subtract(self._pools[key[0] == key[1]], self._pairs.pop(key))
+            self._subtract(self._pools[self.kind(*key)], self._pairs.pop(key))
             if key in self._compared:
                 self._subtract(self._background, self._compared.pop(key))
+        for source_id, target_id in gone:
+            self._recognise(source_id, target_id, self.updated_at_s(target_id, source_id))
         self._ratio.clear()
         return len(gone)
+
+    def _recognise(self, source: CameraId, target: CameraId, at_s: float) -> None:
+        """Look again whether the views of a pair overlap, and pool it with its like."""
+        pair = frozenset((source, target))
+        if source == target or pair in self._known_overlaps:
+            return
+        overlapping = self._looks_overlapping(source, target, at_s)
+        if overlapping == (pair in self._seen_overlaps):
+            return
+        ways = [key for key in ((source, target), (target, source)) if key in self._pairs]
+        for way in ways:
+            self._subtract(self._pools[self.kind(*way)], self._pairs[way])
+        self._seen_overlaps ^= {pair}
+        for way in ways:
+            self._merge(self._pools[self.kind(*way)], self._pairs[way])
+
+    def _looks_overlapping(self, source: CameraId, target: CameraId, at_s: float) -> bool:
+        ways = [self._own(source, target, at_s), self._own(target, source, at_s)]
+        supports = [float(own.sum()) for own in ways]
+        at_once = [float(own[CENTRES_S < 0].sum()) for own in ways]
+        if sum(supports) < _OVERLAP_SUPPORT or sum(at_once) < _OVERLAP_SHARE * sum(supports):
+            return False
+        return all(
+            support < _OVERLAP_SUPPORT_EACH or share >= _OVERLAP_SHARE_EACH * support
+            for support, share in zip(supports, at_once, strict=True)
+        )
+
+    def _merge(self, total: _Histogram, part: _Histogram) -> None:
+        later_s = max(total.updated_at_s, part.updated_at_s)
+        total.counts = total.decayed(later_s, self.half_life_s) + part.decayed(
+            later_s, self.half_life_s
+        )
+        total.updated_at_s = later_s
 
     def _subtract(self, total: _Histogram, part: _Histogram) -> None:
         share = part.decayed(total.updated_at_s, self.half_life_s)
@@ -277,12 +391,7 @@ class TransitionModel:
         return np.zeros(_BINS) if found is None else found.decayed(at_s, self.half_life_s)
 
     def _smooth(self, counts: Float64Array) -> Float64Array:
-        """Convolve with the kernel; mass that would leave the range stays in the last bins."""
-        full = np.convolve(counts, self._kernel)
-        middle = full[_BINS : 2 * _BINS].copy()
-        middle[0] += full[:_BINS].sum()
-        middle[-1] += full[2 * _BINS :].sum()
-        return middle
+        return _smoothed(counts, self._kernel)
 
     def _add(self, histogram: _Histogram, delta_s: float, at_s: float, weight: float) -> None:
         later_s = max(at_s, histogram.updated_at_s)
@@ -290,6 +399,31 @@ class TransitionModel:
         histogram.updated_at_s = later_s
         place = int((math.asinh(delta_s / _SCALE_S) + _LIMIT) / _WIDTH)
         histogram.counts[min(max(place, 0), _BINS - 1)] += weight
+
+
+def _kernel(width: float) -> Float64Array:
+    """Unit-mass Gaussian over the bins; `width` is relative to the time itself."""
+    offsets = np.arange(-_BINS, _BINS + 1) * _WIDTH
+    kernel = np.exp(-0.5 * (offsets / width) ** 2)
+    result: Float64Array = kernel / kernel.sum()
+    return result
+
+
+def _smoothed(counts: Float64Array, kernel: Float64Array) -> Float64Array:
+    """Convolve with a kernel; mass that would leave the range stays in the last bins."""
+    full = np.convolve(counts, kernel)
+    middle = full[_BINS : 2 * _BINS].copy()
+    middle[0] += full[:_BINS].sum()
+    middle[-1] += full[2 * _BINS :].sum()
+    return middle
+
+
+def _upper_bound(share: float, total: float) -> float:
+    """Wilson's upper bound of a share that was measured on `total` observations."""
+    square = _NORMAL_95 * _NORMAL_95
+    middle = share + square / (2 * total)
+    spread = _NORMAL_95 * math.sqrt(share * (1 - share) / total + square / (4 * total * total))
+    return (middle + spread) / (1 + square / total)
 
 
 def read_histogram(data: bytes) -> tuple[Float64Array, Float64Array]:
