@@ -45,6 +45,10 @@ class WeightsError(StreamreidError):
     exit_code = 2
 
 
+class DeviceMemoryError(StreamreidError):
+    """A GPU or the machine has no memory left for the work at hand."""
+
+
 class DatasetError(StreamreidError):
     """A data set on disk does not have the layout or the names that its parser needs."""
 

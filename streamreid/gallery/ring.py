@@ -11,6 +11,7 @@ from torch import Tensor
 from streamreid.errors import ConfigError
 from streamreid.gallery.scorer import GalleryEntry
 from streamreid.reid.matching import FeatureMaps
+from streamreid.reid.memory import free_bytes
 from streamreid.types import CameraId, CropKey, Int64Array, TrackKey
 
 
@@ -74,6 +75,7 @@ class Ring:
         self.capacity = capacity
         self.device = torch.device(device)
         self.displaced = 0
+        self._check_room()
         self.maps = self._reserve((capacity, layout.locations, layout.channels), layout.map_dtype)
         self.vectors = self._reserve((capacity, layout.vector_size), layout.vector_dtype)
         self.scales = (
@@ -191,16 +193,25 @@ class Ring:
             self.vectors[slots] = 0
         return len(slots)
 
+    def _check_room(self) -> None:
+        """Ask before reserving: Linux promises memory that it does not have, and kills later."""
+        free = free_bytes(self.device)
+        if free is not None and self.capacity * self.layout.bytes_per_crop > free:
+            raise self._no_room(f"has {free / 2**20:,.0f} MiB free")
+
     def _reserve(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         try:
             return torch.empty(shape, dtype=dtype, device=self.device)
         except RuntimeError as exc:  # torch has no common class for "out of memory"
-            needed = self.capacity * self.layout.bytes_per_crop / 2**20
-            raise ConfigError(
-                f"the gallery of {self.capacity} crops needs {needed:.0f} MiB "
-                f"({self.layout.bytes_per_crop} bytes a crop); {self.device} has no room for it: "
-                "lower matcher.gallery.max_crops or matcher.gallery.memory"
-            ) from exc
+            raise self._no_room("has no room for it") from exc
+
+    def _no_room(self, reason: str) -> ConfigError:
+        needed = self.capacity * self.layout.bytes_per_crop / 2**20
+        return ConfigError(
+            f"the gallery of {self.capacity} crops needs {needed:.0f} MiB "
+            f"({self.layout.bytes_per_crop} bytes a crop); {self.device} {reason}: "
+            "lower matcher.gallery.max_crops or matcher.gallery.memory"
+        )
 
     def _check(self, entries: Sequence[GalleryEntry], maps: FeatureMaps, vectors: Tensor) -> None:
         layout = self.layout

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from streamreid.errors import ConfigError
 from streamreid.reid.matching_blocks import fast_on_this_cpu
+from streamreid.reid.memory import explain_full_memory
 from streamreid.reid.preprocess import prepare
 from streamreid.reid.runners import (
     CudaGraphRunner,
@@ -72,13 +73,15 @@ class FeatureExtractor:
 
         Raises:
             ValueError: If there is no crop or one is not an RGB uint8 image.
+            DeviceMemoryError: If the device has no room for a batch.
         """
         if not crops:
             raise ValueError("no crops to extract features from")
-        parts = [
-            self.runner(prepare(crops[start : start + self.batch], self.input_size))
-            for start in range(0, len(crops), self.batch)
-        ]
+        with explain_full_memory(self.runner.device, f"extracting features of {len(crops)} crops"):
+            parts = [
+                self.runner(prepare(crops[start : start + self.batch], self.input_size))
+                for start in range(0, len(crops), self.batch)
+            ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 

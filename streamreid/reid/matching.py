@@ -13,6 +13,7 @@ from torch import Tensor
 from streamreid.reid.feature_maps import FeatureMaps
 from streamreid.reid.matching_blocks import BlockKernel, block_kernels, choose_block_kernel
 from streamreid.reid.matching_cuda import TritonKernel, triton_kernel
+from streamreid.reid.memory import explain_full_memory
 from streamreid.reid.qaconv import FoldedHead
 
 __all__ = [
@@ -65,15 +66,28 @@ def match_scores(
 
     Raises:
         ValueError: If shapes or devices do not fit each other or the back-end is unknown.
+        DeviceMemoryError: If the device has no room for the scores and the scratch memory.
     """
     queries, items = _packed(query), _packed(gallery)
     _check_pair(queries, items, head)
     kernel = _kernel(backend, items.data)
+    with explain_full_memory(items.data.device, f"scoring {len(queries)} x {len(items)} maps"):
+        return _scores(kernel, queries, items, head, once=query is gallery and head.symmetric)
+
+
+def _scores(
+    kernel: BlockKernel | TritonKernel,
+    queries: FeatureMaps,
+    items: FeatureMaps,
+    head: FoldedHead,
+    *,
+    once: bool,
+) -> Tensor:
+    """All logits; with `once` queries and items are the same and each pair is computed once."""
     head = head.to(device=items.data.device, dtype=torch.float32)
     queries = queries.to_dtype(kernel.map_dtype)
     if isinstance(kernel, TritonKernel):
         return kernel.scores(queries, items.to_dtype(kernel.map_dtype), head)
-    once = query is gallery and head.symmetric
     weight = torch.cat((head.query_weight, head.gallery_weight))
     scores = torch.empty(len(queries), len(items), device=items.data.device)
     for start in range(0, len(items), _CHUNK):
@@ -106,16 +120,18 @@ def match_maxima(
 
     Raises:
         ValueError: If shapes or devices do not fit each other or the back-end is unknown.
+        DeviceMemoryError: If the device has no room for the maxima and the scratch memory.
     """
     queries, items = _packed(query), _packed(gallery)
     _check_maps(queries, items)
     kernel = _kernel(backend, items.data)
-    queries, items = queries.to_dtype(kernel.map_dtype), items.to_dtype(kernel.map_dtype)
-    shape = (len(queries), len(items), items.data.shape[1])
-    of_query, of_gallery = (torch.empty(shape, device=items.data.device) for _ in range(2))
-    for index in range(len(queries)):
-        single = queries.select(slice(index, index + 1))
-        of_query[index], of_gallery[index] = kernel.maxima(single, items)
+    with explain_full_memory(items.data.device, f"matching {len(queries)} x {len(items)} maps"):
+        queries, items = queries.to_dtype(kernel.map_dtype), items.to_dtype(kernel.map_dtype)
+        shape = (len(queries), len(items), items.data.shape[1])
+        of_query, of_gallery = (torch.empty(shape, device=items.data.device) for _ in range(2))
+        for index in range(len(queries)):
+            single = queries.select(slice(index, index + 1))
+            of_query[index], of_gallery[index] = kernel.maxima(single, items)
     return of_query, of_gallery
 
 

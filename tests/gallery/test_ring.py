@@ -11,6 +11,7 @@ from streamreid.gallery.ring import MapLayout, Ring
 from streamreid.gallery.scorer import GalleryEntry
 from streamreid.gallery.shortlist import STRIPS
 from streamreid.reid.matching import FeatureMaps
+from streamreid.reid.memory import free_bytes
 from streamreid.types import CropKey
 from tests.gallery.builders import CHANNELS, HEIGHT, WIDTH, entry, make_ring
 
@@ -145,6 +146,16 @@ def test_too_little_memory_is_explained() -> None:
     layout = MapLayout(24, 8, 128, torch.float32, 768, torch.float32)
     with pytest.raises(ConfigError, match=r"needs \d+ MiB .* lower matcher.gallery.max_crops"):
         Ring(layout, 10**13)
+
+
+def test_memory_that_is_promised_but_not_there_is_refused() -> None:
+    """Half as much again as is free: the allocator would say yes, and the kernel kill later."""
+    layout = MapLayout(24, 8, 128, torch.int8, 512, torch.bfloat16)
+    free = free_bytes(torch.device("cpu"))
+    if free is None:
+        pytest.skip("this system does not tell how much memory is free")
+    with pytest.raises(ConfigError, match=r"cpu has [\d,]+ MiB free: lower matcher"):
+        Ring(layout, 3 * free // (2 * layout.bytes_per_crop))
 
 
 def test_wrong_inputs_are_named() -> None:
