@@ -1,6 +1,8 @@
 """Assigns tracks that wait together, together: rounds of linear assignment under constraints."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -18,13 +20,14 @@ class Problem:
     """Which tracks are one person?
 
     Nodes are tracks, in the order in which the people appeared. Nodes with the same anchor are
-    already one identity; different anchors are never joined.
+    already one identity; different anchors are never joined. Only free nodes have a row: nothing is
+    ever asked about two nodes that are fixed.
 
     Attributes:
-        log_odds: Log odds that two tracks are one person, shape `(N, N)`, symmetric; NaN where
-            nobody compared them.
+        log_odds: Log odds that a free node (F of them, in order) and a node are one person, shape
+            `(F, N)`, NaN where nobody compared them; equal both ways for two free nodes.
         anchor: Number of the identity that a track is fixed to, shape `(N,)`, -1 when free.
-        conflict: Pairs that must be two people, shape `(N, N)`, symmetric.
+        conflict: Pairs that must be two people, shape `(F, N)`.
     """
 
     log_odds: Float64Array
@@ -32,10 +35,15 @@ class Problem:
     conflict: BoolArray
 
     def __post_init__(self) -> None:
-        count = len(self.anchor)
+        shape = (int((self.anchor < 0).sum()), len(self.anchor))
         for name, array in (("log_odds", self.log_odds), ("conflict", self.conflict)):
-            if array.shape != (count, count):
-                raise ValueError(f"{name} must be ({count}, {count}), got {array.shape}")
+            if array.shape != shape:
+                raise ValueError(f"{name} must be {shape}, got {array.shape}")
+
+    @property
+    def free(self) -> Int64Array:
+        """Numbers of the free nodes, shape `(F,)`."""
+        return np.flatnonzero(self.anchor < 0).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +69,51 @@ class Linkage:
         if not 0 <= self.missing_weight <= 1:
             raise ValueError(f"missing_weight must be in [0, 1], got {self.missing_weight}")
 
-    def pair_terms(self, log_odds: Float64Array) -> tuple[Float64Array, Float64Array]:
-        """Summand and weight of every pair in the mean over a pair of groups.
+    def group_terms(
+        self, problem: Problem, member: Int64Array, *, without_self: bool = False
+    ) -> tuple[Float64Array, Float64Array]:
+        """Summands and weights of the mean, summed over the nodes of every group.
+
+        Most pairs were never compared and all count the same, so only the others are looked at.
 
         Args:
-            log_odds: Log odds of all pairs, shape `(N, N)`, NaN where unknown.
+            problem: The tracks and what is known about their pairs.
+            member: Group of every node, shape `(N,)`, from 0 without gaps.
+            without_self: Leave a node's pair with itself out.
+
+        Returns:
+            Sums and weights of every free node with every group, shape `(F, G)` each.
         """
-        unknown = np.isnan(log_odds)
+        groups = int(member.max()) + 1 if len(member) else 0
+        free = problem.free
+        unknown_term = self.missing_weight * math.exp(self.sharpness * self.missing)
+        rows, columns = np.nonzero(~np.isnan(problem.log_odds))
         # Beyond 30 nothing changes the decision, and the exponential stays finite.
-        filled = np.clip(np.where(unknown, self.missing, log_odds), -30.0, 30.0)
-        weight = np.where(unknown, self.missing_weight, 1.0)
-        return weight * np.exp(self.sharpness * filled), weight
+        odds = np.clip(problem.log_odds[rows, columns], -30.0, 30.0)
+        size = np.bincount(member, minlength=groups).astype(np.float64)
+        place = rows * groups + member[columns]
+        shape = (len(free), groups)
+        terms = np.exp(self.sharpness * odds) - unknown_term
+        known = np.full(len(place), 1.0 - self.missing_weight)
+        # Without any place bincount would forget that it counts fractions.
+        total, weight = (
+            np.bincount(place, part, minlength=len(free) * groups).astype(np.float64).reshape(shape)
+            for part in (terms, known)
+        )
+        total += unknown_term * size
+        weight += self.missing_weight * size
+        if without_self:
+            own = (np.arange(len(free)), member[free])
+            itself = problem.log_odds[np.arange(len(free)), free]
+            scored = ~np.isnan(itself)
+            term = np.exp(self.sharpness * np.clip(itself, -30.0, 30.0))
+            total[own] -= np.where(scored, term, unknown_term)
+            weight[own] -= np.where(scored, 1.0, self.missing_weight)
+            # What is left of a group of one is rounding.
+            alone = size[member[free]] == 1
+            total[own] = np.where(alone, 0.0, total[own])
+            weight[own] = np.where(alone, 0.0, weight[own])
+        return total, weight
 
     def value_of(self, total: Float64Array, weight: Float64Array) -> Float64Array:
         """Linkage value from summed terms; `-inf` where nothing is known at all."""
@@ -82,35 +124,62 @@ class Linkage:
 
 
 class _Groups:
-    """Groups of nodes with the sums from which every linkage value follows by addition."""
+    """Groups of nodes with the sums from which every linkage value follows by addition.
+
+    Identities are numbered first, from 0 to `anchors`; every free node then starts as a group of
+    its own and has a row; a group that was joined to another one has no choice any more.
+    """
 
     def __init__(self, problem: Problem, linkage: Linkage) -> None:
         self.linkage = linkage
         self.member = _initial_groups(problem.anchor)
-        total, weight = linkage.pair_terms(problem.log_odds)
-        self.total = _summed(_summed(total, self.member, axis=0), self.member, axis=1)
-        self.weight = _summed(_summed(weight, self.member, axis=0), self.member, axis=1)
-        crowded = _summed(problem.conflict.astype(np.float64), self.member, axis=0)
-        self.conflict: BoolArray = _summed(crowded, self.member, axis=1) > 0
+        self.total, self.weight = linkage.group_terms(problem, self.member)
+        rows, columns = np.nonzero(problem.conflict)
         self.anchors = len(np.unique(problem.anchor[problem.anchor >= 0]))
-        self.conflict[: self.anchors, : self.anchors] = True
-        self.alive = np.ones(len(self.total), dtype=np.bool_)
+        self.conflict: BoolArray = np.zeros(self.total.shape, dtype=np.bool_)
+        self.conflict[rows, self.member[columns]] = True
+        # A group chooses among earlier ones; the mean of a pair that must not be is -1.
+        earlier = np.tri(*self.total.shape, k=self.anchors - 1, dtype=np.bool_)
+        self._choice: BoolArray = earlier
+        self.mean: Float64Array = np.full(self.total.shape, -1.0)
+        self._refresh(np.s_[:, :])
 
     def value(self, first: int, second: int) -> float:
-        """Linkage value of two groups."""
-        pair = slice(second, second + 1)
-        return float(self.linkage.value_of(self.total[first, pair], self.weight[first, pair])[0])
+        """Linkage value of two groups, of which the later one is free."""
+        row, column = max(first, second) - self.anchors, min(first, second)
+        pair = slice(column, column + 1)
+        return float(self.linkage.value_of(self.total[row, pair], self.weight[row, pair])[0])
+
+    def forbidden(self, first: int, second: int) -> bool:
+        """Whether two groups, of which the later one is free, must be two people."""
+        return bool(self.conflict[max(first, second) - self.anchors, min(first, second)])
 
     def merge(self, keep: int, gone: int) -> None:
-        """Make one group of two."""
-        self.total[keep] += self.total[gone]
+        """Make one group of two; `gone` is free."""
+        row = gone - self.anchors
+        if keep >= self.anchors:
+            kept = keep - self.anchors
+            self.total[kept] += self.total[row]
+            self.weight[kept] += self.weight[row]
+            self.conflict[kept] |= self.conflict[row]
         self.total[:, keep] += self.total[:, gone]
-        self.weight[keep] += self.weight[gone]
         self.weight[:, keep] += self.weight[:, gone]
-        self.conflict[keep] |= self.conflict[gone]
         self.conflict[:, keep] |= self.conflict[:, gone]
-        self.alive[gone] = False
+        self._choice[row] = False
+        self._choice[:, gone] = False
         self.member[self.member == gone] = keep
+        self._refresh(np.s_[:, keep])
+        self._refresh(np.s_[row, :])
+        self._refresh(np.s_[:, gone])
+        if keep >= self.anchors:
+            self._refresh(np.s_[keep - self.anchors, :])
+
+    def _refresh(self, part: Any) -> None:
+        """Compute the means of a part of the table again."""
+        possible = self._choice[part] & ~self.conflict[part] & (self.weight[part] > 0)
+        self.mean[part] = np.divide(
+            self.total[part], self.weight[part], out=np.full(possible.shape, -1.0), where=possible
+        )
 
 
 def associate(problem: Problem, *, threshold: float, linkage: Linkage) -> Int64Array:
@@ -150,33 +219,18 @@ def _initial_groups(anchor: Int64Array) -> Int64Array:
     return member
 
 
-def _summed(matrix: Float64Array, member: Int64Array, *, axis: int) -> Float64Array:
-    """Sum rows (axis 0) or columns (axis 1) by group; groups are numbered from 0 without gaps."""
-    order = np.argsort(member, kind="stable")
-    starts = np.searchsorted(member[order], np.arange(int(member[order[-1]]) + 1))
-    return np.add.reduceat(np.take(matrix, order, axis=axis), starts, axis=axis)
-
-
 def _round(groups: _Groups, level: float) -> bool:
     """One linear assignment of groups to earlier groups; True when anything was joined."""
     # Identities come first and never join one another: only free groups choose.
     free = groups.anchors
-    bound = np.exp(groups.linkage.sharpness * level)
-    possible = (
-        (groups.total[free:] >= bound * groups.weight[free:])
-        & (groups.weight[free:] > 0)
-        & ~groups.conflict[free:]
-        & groups.alive[free:, None]
-        & groups.alive[None, :]
-        & np.tri(len(groups.total) - free, len(groups.total), k=free - 1, dtype=np.bool_)
-    )
+    possible = groups.mean >= math.exp(groups.linkage.sharpness * level)
     rows = np.flatnonzero(possible.any(axis=1))
     if len(rows) == 0:
         return False
     columns = np.flatnonzero(possible.any(axis=0))
-    cut = np.ix_(rows + free, columns)
+    cut = np.ix_(rows, columns)
     value = groups.linkage.value_of(groups.total[cut], groups.weight[cut])
-    gain = np.where(possible[np.ix_(rows, columns)], value - level + 1e-9, -_FORBIDDEN)
+    gain = np.where(possible[cut], value - level + 1e-9, -_FORBIDDEN)
     stay = np.full((len(rows), len(rows)), -_FORBIDDEN)
     np.fill_diagonal(stay, 0.0)
     row_index, column_index = linear_sum_assignment(np.hstack([gain, stay]), maximize=True)
@@ -200,7 +254,7 @@ def _join(groups: _Groups, links: list[tuple[float, int, int]], level: float) ->
     joined = False
     for _, later, earlier in sorted(links, key=lambda link: (-link[0], link[1], link[2])):
         keep, gone = sorted((find(later), find(earlier)))
-        if keep == gone or groups.conflict[keep, gone] or groups.value(keep, gone) < level:
+        if keep == gone or groups.forbidden(keep, gone) or groups.value(keep, gone) < level:
             continue
         groups.merge(keep, gone)
         root[gone] = keep
@@ -211,7 +265,7 @@ def _join(groups: _Groups, links: list[tuple[float, int, int]], level: float) ->
 def link_values(
     problem: Problem, member: Int64Array, linkage: Linkage
 ) -> tuple[Float64Array, Int64Array]:
-    """Linkage value of every node with every group, itself left out.
+    """Linkage value of every free node with every group, itself left out.
 
     Args:
         problem: The tracks and what is known about their pairs.
@@ -219,15 +273,12 @@ def link_values(
         linkage: How groups are compared.
 
     Returns:
-        Values `(N, G)`, `-inf` for a group that holds nothing but the node or that a constraint
+        Values `(F, G)`, `-inf` for a group that holds nothing but the node or that a constraint
         forbids, and the group number of every column, `(G,)`.
     """
     numbers, column = np.unique(member, return_inverse=True)
-    total, weight = linkage.pair_terms(problem.log_odds)
-    np.fill_diagonal(total, 0.0)
-    np.fill_diagonal(weight, 0.0)
-    value = linkage.value_of(_summed(total, column, axis=1), _summed(weight, column, axis=1))
-    blocked = _summed(problem.conflict.astype(np.float64), column, axis=1) > 0
-    others = np.bincount(column)[None, :] - (column[:, None] == np.arange(len(numbers)))
-    value[(others == 0) | blocked] = -np.inf
+    total, weight = linkage.group_terms(problem, column, without_self=True)
+    value = linkage.value_of(total, weight)
+    rows, nodes = np.nonzero(problem.conflict)
+    value[rows, column[nodes]] = -np.inf
     return value, numbers

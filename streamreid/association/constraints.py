@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from streamreid.types import CameraId, IdentityId, TrackKey
+from streamreid.types import CameraId, Float64Array, IdentityId, Int64Array, TrackKey
 
 BoolArray = npt.NDArray[np.bool_]
 CameraPair = tuple[CameraId, CameraId]
@@ -55,6 +55,31 @@ def conflicts(first: Span, second: Span, disjoint: Iterable[CameraPair] = ()) ->
     return any(pair_of(*cameras) == pair for cameras in disjoint)
 
 
+def conflict_table(
+    rows: list[Span], columns: list[Span], disjoint: frozenset[CameraPair]
+) -> BoolArray:
+    """Which of these tracks must be two people, shape `(R, C)`; a track and itself are one.
+
+    Args:
+        rows: Some tracks.
+        columns: The tracks that they are held against.
+        disjoint: Camera pairs that cannot see one person at once.
+    """
+    names = sorted({span.camera_id for span in (*rows, *columns)})
+    number = {name: index for index, name in enumerate(names)}
+    exclusive = np.eye(len(names), dtype=np.bool_)
+    for first, second in disjoint:
+        if first in number and second in number:
+            exclusive[number[first], number[second]] = True
+            exclusive[number[second], number[first]] = True
+    start, end, camera, track = _columns(rows, number)
+    other_start, other_end, other_camera, other_track = _columns(columns, number)
+    at_once = (start[:, None] <= other_end) & (other_start <= end[:, None])
+    at_once &= track[:, None] != other_track
+    result: BoolArray = at_once & exclusive[camera[:, None], other_camera]
+    return result
+
+
 def conflict_matrix(spans: list[Span], disjoint: frozenset[CameraPair]) -> BoolArray:
     """Which of these tracks must be two people, shape `(N, N)`, symmetric, False on the diagonal.
 
@@ -62,20 +87,19 @@ def conflict_matrix(spans: list[Span], disjoint: frozenset[CameraPair]) -> BoolA
         spans: The tracks.
         disjoint: Camera pairs that cannot see one person at once.
     """
-    start = np.array([span.started_at_s for span in spans])
-    end = np.array([span.ended_at_s for span in spans])
-    names = sorted({span.camera_id for span in spans})
-    number = {name: index for index, name in enumerate(names)}
-    camera = np.array([number[span.camera_id] for span in spans], dtype=np.int64)
-    exclusive = np.eye(len(names), dtype=np.bool_)
-    for first, second in disjoint:
-        if first in number and second in number:
-            exclusive[number[first], number[second]] = True
-            exclusive[number[second], number[first]] = True
-    at_once = (start[:, None] <= end[None, :]) & (start[None, :] <= end[:, None])
-    result: BoolArray = at_once & exclusive[camera[:, None], camera[None, :]]
-    np.fill_diagonal(result, False)
-    return result
+    return conflict_table(spans, spans, disjoint)
+
+
+def _columns(
+    spans: list[Span], number: dict[CameraId, int]
+) -> tuple[Float64Array, Float64Array, Int64Array, Int64Array]:
+    """Starts, ends, camera numbers and tracks, shape `(N,)` each."""
+    return (
+        np.array([span.started_at_s for span in spans], dtype=np.float64),
+        np.array([span.ended_at_s for span in spans], dtype=np.float64),
+        np.array([number[span.camera_id] for span in spans], dtype=np.int64),
+        np.array([span.track for span in spans], dtype=np.int64),
+    )
 
 
 def violations(

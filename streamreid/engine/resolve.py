@@ -9,7 +9,7 @@ import numpy as np
 
 from streamreid.association.assignment import Problem, associate, link_values
 from streamreid.association.calibration import logit, sigmoid, threshold_for
-from streamreid.association.constraints import BoolArray, conflict_matrix, conflicts
+from streamreid.association.constraints import BoolArray, conflict_table, conflicts
 from streamreid.association.ledger import Ledger, Numbers
 from streamreid.engine.believed import believed_matches
 from streamreid.engine.events import TransitionUpdate
@@ -30,7 +30,7 @@ class Grouping:
         nodes: The tracks, waiting ones and those of identities they may join.
         waiting: Which of them may still change, indices into `nodes`.
         member: Group of every node, shape `(N,)`.
-        value: Linkage value of every node with every group, shape `(N, G)`.
+        value: Linkage value of every waiting track with every group, shape `(W, G)`.
         columns: Group number of every column of `value`.
     """
 
@@ -246,7 +246,7 @@ class Resolver:
         problem = Problem(
             log_odds=self._log_odds(waiting, index),
             anchor=anchor,
-            conflict=self._conflicts(nodes),
+            conflict=self._conflicts(waiting, nodes),
         )
         self._forbid_unseen(problem, nodes, waiting, index)
         linkage = self._settings.linkage
@@ -255,20 +255,21 @@ class Resolver:
         return Grouping(nodes, [index[track.key] for track in waiting], member, value, columns)
 
     def _log_odds(self, waiting: list[Track], index: dict[TrackKey, int]) -> Float64Array:
-        table = np.full((len(index), len(index)), np.nan)
-        for track in waiting:
-            here = index[track.key]
+        """Log odds of every waiting track with every node, NaN where they were not compared."""
+        table = np.full((len(waiting), len(index)), np.nan)
+        for row, track in enumerate(waiting):
             for key, (odds, _) in self._pairs.odds(track.key).items():
                 there = index.get(key)
                 if there is not None:
-                    table[here, there] = table[there, here] = odds
+                    table[row, there] = odds
         return table
 
-    def _conflicts(self, tracks: list[Track]) -> BoolArray:
-        """Which of these tracks must be two people."""
+    def _conflicts(self, tracks: list[Track], others: list[Track]) -> BoolArray:
+        """Which of these tracks and others must be two people."""
         if not self._settings.places:
-            return np.zeros((len(tracks), len(tracks)), dtype=np.bool_)
-        return conflict_matrix([track.span() for track in tracks], self._settings.disjoint)
+            return np.zeros((len(tracks), len(others)), dtype=np.bool_)
+        spans, rivals = ([track.span() for track in group] for group in (tracks, others))
+        return conflict_table(spans, rivals, self._settings.disjoint)
 
     def _forbid_unseen(
         self,
@@ -279,22 +280,18 @@ class Resolver:
     ) -> None:
         """Carry over conflicts with tracks of an identity that are not nodes themselves."""
         since_s = waiting[0].started_at_s
-        for number, node in enumerate(nodes):
-            if not node.final:
-                continue
+        members: dict[int, int] = {}
+        for number, anchor in enumerate(problem.anchor.tolist()):
+            if anchor >= 0:
+                members.setdefault(anchor, number)
+        for identity, number in members.items():
             unseen = [
                 self._tracks[key]
-                for key in self.ledger.tracks_of(self._identity(node.key))
+                for key in self.ledger.tracks_of(IdentityId(identity))
                 if key not in index and self._tracks[key].seen_at_s >= since_s
             ]
-            if not unseen:
-                continue
-            group = [*unseen, *waiting]
-            matrix = self._conflicts(group)
-            blocked = matrix[: len(unseen), len(unseen) :].any(axis=0)
-            columns = [index[track.key] for track in waiting]
-            problem.conflict[number, columns] |= blocked
-            problem.conflict[columns, number] |= blocked
+            if unseen:
+                problem.conflict[:, number] |= self._conflicts(waiting, unseen).any(axis=1)
 
     def _write(self, grouping: Grouping, at_s: float) -> None:
         labels = choose_labels(
@@ -303,7 +300,7 @@ class Resolver:
         first: dict[int, int] = {}
         for number, group in enumerate(grouping.member.tolist()):
             first.setdefault(group, number)
-        for number in grouping.waiting:
+        for row, number in enumerate(grouping.waiting):
             track = grouping.nodes[number]
             group = int(grouping.member[number])
             final = self.due_s(track) < at_s
@@ -318,7 +315,7 @@ class Resolver:
             self.ledger.assign(
                 track.key,
                 labels[group],
-                self._numbers(grouping, number, labels, founder),
+                self._numbers(grouping, row, labels, founder),
                 at_s=at_s,
                 seen_at_s=track.seen_at_s,
                 reason=reason,
@@ -326,12 +323,13 @@ class Resolver:
             )
 
     def _numbers(
-        self, grouping: Grouping, number: int, labels: dict[int, IdentityId], founder: bool
+        self, grouping: Grouping, row: int, labels: dict[int, IdentityId], founder: bool
     ) -> Numbers:
-        """The figures behind the decision about one node."""
+        """The figures behind the decision about one waiting track."""
+        number = grouping.waiting[row]
         track = grouping.nodes[number]
         own = int(np.flatnonzero(grouping.columns == grouping.member[number])[0])
-        chance = [self._chance(float(value)) for value in grouping.value[number]]
+        chance = [self._chance(float(value)) for value in grouping.value[row]]
         others = [column for column in range(len(chance)) if column != own and chance[column] > 0]
         runner_up = max(others, key=lambda column: (chance[column], -column), default=None)
         best = self._best_pair(grouping, number)

@@ -10,7 +10,7 @@ from streamreid.association.calibration import expected_calibration_error
 from streamreid.association.constraints import CameraPair, Span, violations
 from streamreid.association.ledger import Decision, replay
 from streamreid.engine.engine import Engine
-from streamreid.engine.events import CropAdded, TrackClosed, TrackSeen
+from streamreid.engine.events import CropAdded, Outcome, TrackClosed, TrackSeen, TransitionUpdate
 from streamreid.engine.inbox import event_time_s
 from streamreid.engine.resolve import PairEvidence
 from streamreid.engine.settings import EngineSettings
@@ -69,11 +69,17 @@ class Replay:
         rows: The ledger, in order.
         searches: One per final engine decision, in order.
         figures: What was measured.
+        transitions: Learned transition times of every camera pair, as they were last handed out.
+        warnings: What the engine would tell an operator at the end.
+        violations: The engine's own count of tracks in two places at once.
     """
 
     rows: tuple[Decision, ...]
     searches: tuple[Search, ...]
     figures: StreamFigures
+    transitions: tuple[TransitionUpdate, ...] = ()
+    warnings: tuple[str, ...] = ()
+    violations: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,7 @@ def run_stream(
     """
     engine = Engine(scorer, settings=settings, witness=witness)
     rows: list[Decision] = []
+    learned: dict[CameraPair, TransitionUpdate] = {}
     ended = 0
     for arrival, image in _arrivals(tracklets, settings.crops_per_track):
         event = arrival.event
@@ -128,16 +135,29 @@ def run_stream(
         if arrival.entry is not None and image is not None:
             scorer.insert([arrival.entry], embed(*image))
             scorer.evict(before_s=now_s - settings.max_age_s)
-        rows.extend(engine.observe(event, now_s).decisions)
+        outcome = engine.observe(event, now_s)
+        rows.extend(outcome.decisions)
+        learned.update(_by_pair(outcome))
         if isinstance(event, TrackClosed):
             ended += 1
             if progress is not None:
                 progress(ended)
-    rows.extend(engine.close(tracklets[-1].ended_at_s if tracklets else 0.0).decisions)
+    outcome = engine.close(tracklets[-1].ended_at_s if tracklets else 0.0)
+    rows.extend(outcome.decisions)
+    learned.update(_by_pair(outcome))
     searches = judge(rows, {tracklet.track: tracklet.person for tracklet in tracklets})
     return Replay(
-        tuple(rows), tuple(searches), _figures(tracklets, rows, searches, all_camera_pairs)
+        tuple(rows),
+        tuple(searches),
+        _figures(tracklets, rows, searches, all_camera_pairs),
+        tuple(learned.values()),
+        tuple(engine.warnings()),
+        engine.violations,
     )
+
+
+def _by_pair(outcome: Outcome) -> dict[CameraPair, TransitionUpdate]:
+    return {(row.from_camera_id, row.to_camera_id): row for row in outcome.transitions}
 
 
 def judge(rows: Sequence[Decision], person: dict[TrackKey, int]) -> list[Search]:

@@ -1,11 +1,13 @@
 """Grouping tracks: what belongs together, what must not, and together rather than one by one."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamreid.association.assignment import Linkage, Problem, associate, link_values
+from streamreid.types import Float64Array, Int64Array
 
 LINKAGE = Linkage()
 
@@ -23,7 +25,13 @@ def problem_of(
     conflict = np.zeros((count, count), dtype=np.bool_)
     for one, other in conflicts:
         conflict[one, other] = conflict[other, one] = True
-    return Problem(odds, np.array(anchor or [-1] * count, dtype=np.int64), conflict)
+    return free_rows(odds, np.array(anchor or [-1] * count, dtype=np.int64), conflict)
+
+
+def free_rows(odds: Float64Array, anchor: Int64Array, conflict: npt.NDArray[np.bool_]) -> Problem:
+    """A problem from tables of all nodes with all nodes."""
+    free = anchor < 0
+    return Problem(odds[free], anchor, conflict[free])
 
 
 def groups(problem: Problem, threshold: float = 0.0) -> set[frozenset[int]]:
@@ -76,7 +84,7 @@ def test_constraints_hold_for_any_input(seed: int, count: int) -> None:
     conflict = rng.random((count, count)) < 0.2
     conflict = (conflict | conflict.T) & ~np.eye(count, dtype=np.bool_)
     anchor = np.where(rng.random(count) < 0.3, np.arange(count), -1)
-    member = associate(Problem(odds, anchor, conflict), threshold=0.0, linkage=LINKAGE)
+    member = associate(free_rows(odds, anchor, conflict), threshold=0.0, linkage=LINKAGE)
     same = member[:, None] == member[None, :]
     assert not (same & conflict).any()
     fixed = anchor >= 0
