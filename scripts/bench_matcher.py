@@ -18,9 +18,10 @@ from streamreid.cli.bench_features import features_table
 from streamreid.cli.bench_gallery import latency_table, rolling_table, shortlist_table
 from streamreid.cli.bench_gpu import gpu_table
 from streamreid.cli.bench_matcher import matcher_table
+from streamreid.cli.bench_restart import restart_table
 from streamreid.cli.bench_table import Report, Table
 
-PARTS = ("matcher", "features", "latency", "shortlist", "rolling")
+PARTS = ("matcher", "features", "latency", "shortlist", "rolling", "restart")
 
 
 def measure(part: str, threads: int, rounds: int, weights: str) -> Table:
@@ -34,6 +35,7 @@ def measure(part: str, threads: int, rounds: int, weights: str) -> Table:
         "latency": latency_table,
         "shortlist": shortlist_table,
         "rolling": rolling_table,
+        "restart": restart_table,
     }
     return tables[part]()
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 Threads = Annotated[int, typer.Option(min=1, help="Threads to use.")]
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds in which all variants take turns.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda: auto is a GPU when there is one.")]
 Weights = Annotated[str, typer.Option(help="Name or path of re-identification weights.")]
 
 
@@ -35,19 +36,31 @@ def matcher(
     threads: Threads = 1,
     maps: Annotated[int, typer.Option(min=1, help="Gallery maps per query.")] = 100,
     rounds: Rounds = 7,
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Pairs scored per second by every back-end, beside the published way.
 
     Example: streamreid bench matcher --channels 128 --channels 512
     """
+    from streamreid.cli.bench_gpu import gpu_table
     from streamreid.cli.bench_matcher import matcher_table
 
     _use_threads(threads)
+    chosen = _device(device)
     with _told() as tell:
-        table = matcher_table(
-            channels=channels, threads=threads, maps=maps, rounds=rounds, progress=tell
-        )
+        if chosen == "cpu":
+            table = matcher_table(
+                channels=channels, threads=threads, maps=maps, rounds=rounds, progress=tell
+            )
+        else:
+            table = gpu_table(
+                channels=channels,
+                galleries=(max(maps, 10_000),),
+                rounds=rounds,
+                device=chosen,
+                progress=tell,
+            )
     _show("matcher", [table], as_json=as_json)
 
 
@@ -55,6 +68,7 @@ def features(
     weights: Weights = "default",
     threads: Threads = 1,
     rounds: Rounds = 5,
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Time per crop of the feature network by every back-end.
@@ -65,7 +79,13 @@ def features(
 
     _use_threads(threads)
     with _told() as tell:
-        table = features_table(weights=weights, threads=threads, rounds=rounds, progress=tell)
+        table = features_table(
+            weights=weights,
+            device=_device(device),
+            threads=threads,
+            rounds=rounds,
+            progress=tell,
+        )
     _show("features", [table], as_json=as_json)
 
 
@@ -74,6 +94,7 @@ def gallery(
     shortlist: Annotated[int, typer.Option(min=1, help="Crops scored exactly.")] = 100,
     hours: Annotated[float, typer.Option(min=0.0, help="Simulated hours of rolling.")] = 0.5,
     threads: Threads = 1,
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Latency of a query in a full gallery, and a simulated rolling gallery.
@@ -81,15 +102,22 @@ def gallery(
     Example: streamreid bench gallery --size 20000 --hours 24
     """
     from streamreid.cli.bench_gallery import latency_table, rolling_table, shortlist_table
+    from streamreid.gallery.build import choose_storage
 
     _use_threads(threads)
+    chosen = _device(device)
+    kept = choose_storage("auto", chosen)
     with _told() as tell:
         tables = [
-            latency_table(sizes=size, k=shortlist, progress=tell),
-            shortlist_table(sizes=size, k=shortlist, progress=tell),
+            latency_table(sizes=size, k=shortlist, device=chosen, map_dtype=kept, progress=tell),
+            shortlist_table(sizes=size, k=shortlist, device=chosen, progress=tell),
         ]
         if hours:
-            tables.append(rolling_table(hours=hours, k=shortlist, progress=tell))
+            tables.append(
+                rolling_table(
+                    hours=hours, k=shortlist, device=chosen, map_dtype=kept, progress=tell
+                )
+            )
     _show("gallery", tables, as_json=as_json)
 
 
@@ -103,6 +131,7 @@ def pipeline(
     detector: Annotated[str, typer.Option(help="auto, yolo or motion.")] = "auto",
     detector_weights: Annotated[str, typer.Option(help="Detector weights.")] = "yolo26n.pt",
     weights: Weights = "default",
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """How many cameras this machine will hold, and what is the bottleneck.
@@ -120,9 +149,17 @@ def pipeline(
             detector=detector,
             detector_weights=detector_weights,
             weights=weights,
+            device=_device(device),
             progress=tell,
         )
     _show("pipeline", [table], as_json=as_json)
+
+
+def _device(name: str) -> str:
+    """The device that the matcher would take."""
+    from streamreid.gallery.build import choose_device
+
+    return str(choose_device(name))
 
 
 def _use_threads(threads: int) -> None:

@@ -7,13 +7,14 @@ import numpy as np
 import torch
 
 from streamreid.cli.bench_table import Table, Value
-from streamreid.cli.bench_timing import Work, clock_for, take_turns
+from streamreid.cli.bench_timing import Timing, Work, clock_for, take_turns
 from streamreid.errors import ConfigError
 from streamreid.reid.extract import choose_runner, feature_backends
 from streamreid.reid.preprocess import prepare
 from streamreid.reid.weights import load_model
 
 _CROPS = 8
+_RESIZE = "resize and stack"
 
 
 def features_table(
@@ -38,7 +39,7 @@ def features_table(
     draw = np.random.default_rng(0)
     crops = [draw.integers(0, 256, (256, 100, 3), dtype=np.uint8) for _ in range(_CROPS)]
     images = prepare(crops, model.input_size)
-    variants: dict[str, Work] = {"resize and stack": lambda: prepare(crops, model.input_size)}
+    variants: dict[str, Work] = {_RESIZE: lambda: prepare(crops, model.input_size)}
     notes = [f"Eight crops of 256 x 100 pixels to {model.input_size[0]} x {model.input_size[1]}."]
     for name in feature_backends(target):
         progress(f"features, {name}")
@@ -63,4 +64,22 @@ def features_table(
         }
         for name, timing in timings.items()
     ]
+    notes.append(_meaning(timings, threads))
     return Table(f"Feature network of {model.name!r} on {device}", rows, notes)
+
+
+def _meaning(timings: dict[str, Timing], threads: int) -> str:
+    """What the fastest back-end can do, and what bounds it."""
+    resize = timings[_RESIZE].median_s / _CROPS
+    networks = {name: timing for name, timing in timings.items() if name != _RESIZE}
+    if not networks:
+        return "No back-end works here."
+    fastest = min(networks, key=lambda name: networks[name].median_s)
+    network = networks[fastest].median_s / _CROPS
+    bound = "resizing" if resize > network else "the feature network"
+    return (
+        f"This machine embeds {1.0 / (resize + network):,.0f} crops a second by {fastest} on "
+        f"{threads} thread{'s' if threads > 1 else ''}: as many people at a time if each is looked "
+        f"up once a second. The bottleneck is {bound} ({max(resize, network) * 1e3:.1f} of "
+        f"{(resize + network) * 1e3:.1f} ms)."
+    )

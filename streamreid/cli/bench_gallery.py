@@ -3,19 +3,21 @@
 import resource
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from streamreid.cli.bench_table import Table, Value
-from streamreid.cli.bench_timing import clock_for
+from streamreid.cli.bench_timing import Clock, clock_for
 from streamreid.gallery.local import LocalScorer
 from streamreid.gallery.ring import MapLayout, Ring
 from streamreid.gallery.scorer import GalleryEntry
 from streamreid.gallery.shortlist import STRIPS, search
 from streamreid.reid.extract import FeatureExtractor
 from streamreid.reid.matching import FeatureMaps
+from streamreid.reid.memory import free_bytes
 from streamreid.reid.qaconv import QAConv, fold
 from streamreid.reid.runners import TorchRunner
 from streamreid.types import CameraId, CropKey, TrackKey
@@ -83,7 +85,7 @@ def query_times_ms(scorer: LocalScorer, k: int, queries: int) -> np.ndarray:
     """
     live = scorer.ring.entry_id[scorer.ring.live]
     chosen = np.random.default_rng(1).choice(live, queries + 5)
-    clock = clock_for(torch.get_num_threads())
+    clock = _clock_for(scorer.ring.device)
     taken = []
     for number in chosen:
         query = [CropKey(int(number))]
@@ -102,13 +104,14 @@ def latency_table(
     k: int = 100,
     queries: int = 300,
     device: str = "cpu",
+    map_dtype: torch.dtype = torch.int8,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Table:
     """One query at a time: shortlist of K, then exact scores of the K."""
     rows: list[dict[str, Value]] = []
     for size in sizes:
         progress(f"queries against {size:,} crops")
-        scorer = filled_scorer(size, device=device)
+        scorer = filled_scorer(size, map_dtype=map_dtype, device=device)
         times = query_times_ms(scorer, k, queries)
         shortlist, exact, both = np.percentile(times, 50, axis=0)
         rows.append(
@@ -122,7 +125,32 @@ def latency_table(
                 "MiB": scorer.ring.capacity * scorer.ring.layout.bytes_per_crop / 2**20,
             }
         )
-    return Table(f"Latency of one query, C = {CHANNELS}, 24x8, int8 maps, {_time_of()}", rows)
+    kind = str(map_dtype).removeprefix("torch.")
+    return Table(
+        f"Latency of one query, C = {CHANNELS}, 24x8, {kind} maps on {device}, {_time_of(device)}",
+        rows,
+        [_meaning(rows[-1], scorer)] if rows else [],
+    )
+
+
+def _meaning(row: dict[str, Value], scorer: LocalScorer) -> str:
+    """What the largest measured gallery allows, what bounds it, and how much would fit."""
+    shortlist, exact, both = (
+        float(str(row[f"{part} p50 ms"])) for part in ("shortlist", "exact", "both")
+    )
+    bound = "the shortlist" if shortlist > exact else "exact scoring"
+    per_crop = scorer.ring.layout.bytes_per_crop
+    free = free_bytes(scorer.ring.device)
+    fits = (
+        ""
+        if free is None
+        else (f" Memory for about {free // per_crop:,} more crops of {per_crop:,} bytes is free.")
+    )
+    return (
+        f"Over {row['gallery']:,} crops this machine answers {1e3 / both:,.0f} queries a second "
+        f"one at a time: as many people if each is looked up once a second. The bottleneck is "
+        f"{bound} ({max(shortlist, exact):.1f} of {both:.1f} ms).{fits}"
+    )
 
 
 def shortlist_table(
@@ -130,6 +158,7 @@ def shortlist_table(
     sizes: Sequence[int] = (20_000, 100_000, 1_000_000),
     k: int = 100,
     queries: int = 50,
+    device: str = "cpu",
     progress: Callable[[str], None] = lambda text: None,
 ) -> Table:
     """The shortlist alone, over random vectors; a timing, no claim about recall."""
@@ -137,12 +166,12 @@ def shortlist_table(
     for size in sizes:
         progress(f"shortlist over {size:,} vectors")
         width = STRIPS * CHANNELS
-        vectors = torch.empty(size, width, dtype=torch.bfloat16)
+        vectors = torch.empty(size, width, dtype=torch.bfloat16, device=device)
         generator = torch.Generator().manual_seed(0)
         for start in range(0, size, 50_000):
             part = torch.randn(min(50_000, size - start), width, generator=generator)
             vectors[start : start + len(part)] = functional.normalize(part, dim=1)
-        clock = clock_for(torch.get_num_threads())
+        clock = _clock_for(vectors.device)
         allowed, ids = np.ones(size, np.bool_), np.arange(size)
         taken = []
         for number in range(queries + 3):
@@ -160,7 +189,10 @@ def shortlist_table(
                 "MiB": vectors.numel() * 2 / 2**20,
             }
         )
-    return Table(f"Shortlist over bfloat16 vectors of {STRIPS * CHANNELS}, {_time_of()}", rows)
+    return Table(
+        f"Shortlist over bfloat16 vectors of {STRIPS * CHANNELS} on {device}, {_time_of(device)}",
+        rows,
+    )
 
 
 def rolling_table(
@@ -169,6 +201,8 @@ def rolling_table(
     per_second: int = 20,
     kept_s: float = 900.0,
     k: int = 100,
+    device: str = "cpu",
+    map_dtype: torch.dtype = torch.int8,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Table:
     """Simulate a rolling gallery: inserts every second, exact eviction, now and then queries.
@@ -178,10 +212,12 @@ def rolling_table(
         per_second: Inserts per simulated second.
         kept_s: Age limit, seconds.
         k: Size of the shortlist of the queries.
+        device: Where the gallery lives.
+        map_dtype: Storage dtype of the maps.
         progress: Told the simulated hour.
     """
     capacity = int(per_second * (kept_s + 2))
-    scorer = filled_scorer(0, capacity=capacity)
+    scorer = filled_scorer(0, capacity=capacity, map_dtype=map_dtype, device=device)
     generator = torch.Generator().manual_seed(0)
     insert_random(scorer, 0, per_second, at_s=0.0, generator=generator)
     maps = scorer.ring.feature_maps(slice(0, per_second))
@@ -204,7 +240,7 @@ def rolling_table(
                 {
                     "hour": second / 3600,
                     "live": len(scorer),
-                    "resident MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                    "resident MiB": _resident_mib(),
                     "insert+evict CPU us/crop": spent / (every * per_second) * 1e6,
                     "query p50 ms": float(np.percentile(times, 50)),
                     "query p99 ms": float(np.percentile(times, 99)),
@@ -212,13 +248,35 @@ def rolling_table(
                 }
             )
             spent = 0.0
+    first, last = (float(str(row["query p50 ms"])) for row in (rows[0], rows[-1]))
     return Table(
-        f"{hours:g} simulated hours, {per_second} inserts a second, {kept_s:g} s kept, "
-        f"{_time_of()}",
+        f"{hours:g} simulated hours, {per_second} inserts a second, {kept_s:g} s kept, on "
+        f"{device}, {_time_of(device)}",
         rows,
+        [
+            f"{len(rows)} samples: resident memory moved by "
+            f"{float(str(rows[-1]['resident MiB'])) - float(str(rows[0]['resident MiB'])):+.1f} "
+            f"MiB, the median query takes {last / first:.2f} times what it took at first."
+        ],
     )
 
 
-def _time_of() -> str:
+def _resident_mib() -> float:
+    """Memory that the process holds now; its largest so far where the system tells no more."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return pages * resource.getpagesize() / 2**20
+
+
+def _clock_for(device: torch.device) -> Clock:
+    """CPU time for one thread; wall time for more, or where a GPU does the work."""
+    return clock_for(2 if device.type == "cuda" else torch.get_num_threads())
+
+
+def _time_of(device: str) -> str:
     threads = torch.get_num_threads()
+    if device.startswith("cuda"):
+        return "wall time"
     return "one thread, CPU time" if threads == 1 else f"{threads} threads, wall time"

@@ -70,9 +70,34 @@ def matcher_table(
         [
             "`x official` and `% of product` are medians over rounds in which all variants took "
             "turns; the product is a 2048^3 matrix product of the same dtype in the same rounds "
-            f"(float32: the fastest of the machine). {'CPU' if threads == 1 else 'Wall'} time."
+            f"(float32: the fastest of the machine). {'CPU' if threads == 1 else 'Wall'} time.",
+            *meaning(rows),
         ],
     )
+
+
+def meaning(rows: Sequence[dict[str, Value]]) -> list[str]:
+    """For each number of channels: what the fastest back-end can do, and what bounds it."""
+    notes = []
+    for count in dict.fromkeys(row["C"] for row in rows):
+        some = [row for row in rows if row["C"] == count]
+        best = max(some, key=lambda row: _number(row["pairs/s"]))
+        pairs, share = _number(best["pairs/s"]), _number(best["% of product"])
+        bound = (
+            "arithmetic is the bottleneck"
+            if share >= 50
+            else "finding the maxima and memory are the bottleneck, not arithmetic"
+        )
+        notes.append(
+            f"C = {count}: this machine scores {pairs:,.0f} pairs a second by {best['back-end']}: "
+            f"a shortlist of 100 in {1e5 / pairs:.1f} ms, or every one of {pairs:,.0f} crops once "
+            f"a second. {share:.0f} % of that time is the matrix product: {bound}."
+        )
+    return notes
+
+
+def _number(value: Value) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _cpu_variants(channels: int, maps: int) -> dict[str, Work]:

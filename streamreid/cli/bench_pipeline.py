@@ -12,8 +12,10 @@ import torch
 
 from streamreid.cli.bench_gallery import filled_scorer, query_times_ms
 from streamreid.cli.bench_table import Table, Value
+from streamreid.cli.bench_timing import Clock
 from streamreid.clock import SystemClock
 from streamreid.detection.select import load_detector
+from streamreid.gallery.build import choose_storage
 from streamreid.reid.extract import FeatureExtractor, choose_runner
 from streamreid.reid.weights import load_model
 from streamreid.simulation.demo_scene import demo_scene, short_scene
@@ -43,6 +45,26 @@ class Load:
     shortlist: int = 100
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step costs.
+
+    Attributes:
+        each_ms: Milliseconds each time.
+        rate: Times per second for one camera.
+        unit: What it keeps busy, "cores" or "GPU".
+    """
+
+    each_ms: float
+    rate: float
+    unit: str = "cores"
+
+    @property
+    def busy_ms(self) -> float:
+        """Milliseconds of its unit per second and camera."""
+        return self.each_ms * self.rate
+
+
 def pipeline_table(
     load: Load,
     *,
@@ -51,6 +73,7 @@ def pipeline_table(
     detector: str = "auto",
     detector_weights: str = "yolo26n.pt",
     weights: str = "default",
+    device: str = "cpu",
     progress: Callable[[str], None] = lambda text: None,
 ) -> Table:
     """Measure every step on one thread and say how many cameras the machine will hold.
@@ -62,6 +85,7 @@ def pipeline_table(
         detector: Kind of detector: auto, yolo or motion.
         detector_weights: Weights of the detector.
         weights: Name or path of the re-identification weights.
+        device: Where features are extracted and matched, "cpu" or "cuda".
         progress: Told what is being measured.
     """
     progress("decoding")
@@ -72,44 +96,65 @@ def pipeline_table(
     progress("extracting features")
     model = load_model(weights)
     choice = choose_runner(
-        model.network, size=model.input_size, device=torch.device("cpu"), threads=1
+        model.network, size=model.input_size, device=torch.device(device), threads=1
     )
     extractor = FeatureExtractor(choice.runner, model.input_size)
     crop = np.random.default_rng(0).integers(0, 256, (256, 100, 3), dtype=np.uint8)
-    feature_ms = _median_ms([lambda: extractor([crop])] * 12)
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    feature_ms = _median_ms([lambda: extractor([crop]).cpu()] * 12, clock)
     progress(f"matching against {load.gallery:,} crops")
-    scorer = filled_scorer(load.gallery)
+    scorer = filled_scorer(load.gallery, map_dtype=choose_storage("auto", device), device=device)
     query_ms = float(np.median(query_times_ms(scorer, load.shortlist, 60)[:, 2]))
-    steps: dict[str, tuple[float, float]] = {
-        f"decode {frames[0].width}x{frames[0].height}": (decode_ms, load.fps),
-        f"detect ({found.description})": (detect_ms, load.detect_fps),
-        f"features ({extractor.name})": (feature_ms, load.people),
-        f"shortlist and match {load.shortlist} of {load.gallery:,}": (query_ms, load.people),
+    unit = "cores" if device == "cpu" else "GPU"
+    steps = {
+        f"decode {frames[0].width}x{frames[0].height}": Step(decode_ms, load.fps),
+        f"detect ({found.description})": Step(detect_ms, load.detect_fps),
+        f"features ({extractor.name})": Step(feature_ms, load.people, unit),
+        f"shortlist and match {load.shortlist} of {load.gallery:,}": Step(
+            query_ms, load.people, unit
+        ),
     }
     bytes_per_crop = scorer.ring.layout.bytes_per_crop
     return summary(steps, cores, load, bytes_per_crop)
 
 
-def summary(
-    steps: dict[str, tuple[float, float]], cores: int, load: Load, bytes_per_crop: int
-) -> Table:
-    """Add the steps up: `steps` maps a name to milliseconds each and times per second."""
-    total = sum(each * rate for each, rate in steps.values())
+def summary(steps: dict[str, Step], cores: int, load: Load, bytes_per_crop: int) -> Table:
+    """Add the steps up: the unit that one camera keeps busiest decides how many there can be.
+
+    Args:
+        steps: What each step costs, by name.
+        cores: Cores of the machine.
+        load: What one camera asks for.
+        bytes_per_crop: Memory of one crop in the gallery.
+    """
+    room = {"cores": cores * 1000.0, "GPU": 1000.0}
+    busy = dict.fromkeys((step.unit for step in steps.values()), 0.0)
+    for step in steps.values():
+        busy[step.unit] += step.busy_ms
     rows: list[dict[str, Value]] = [
         {
             "step": name,
-            "ms each": each,
-            "per second": rate,
-            "ms of one core per second": each * rate,
-            "share %": 100 * each * rate / total,
+            "ms each": step.each_ms,
+            "per second": step.rate,
+            "runs on": step.unit,
+            "busy ms per second": step.busy_ms,
+            "share %": 100 * step.busy_ms / busy[step.unit],
         }
-        for name, (each, rate) in steps.items()
+        for name, step in steps.items()
     ]
-    bottleneck = max(steps, key=lambda name: steps[name][0] * steps[name][1])
-    cameras = int(cores * 1000 / total)
+    tightest = min(busy, key=lambda unit: room[unit] / busy[unit])
+    cameras = int(room[tightest] / busy[tightest])
+    bottleneck = max(
+        (name for name, step in steps.items() if step.unit == tightest),
+        key=lambda name: steps[name].busy_ms,
+    )
+    costs = " and ".join(
+        f"{taken:.0f} ms of {'one core' if unit == 'cores' else 'the GPU'}"
+        for unit, taken in busy.items()
+    )
     notes = [
         f"One camera at {load.fps:g} frames and {load.detect_fps:g} detections a second with "
-        f"{load.people:g} people in view takes {total:.0f} ms of one core per second.",
+        f"{load.people:g} people in view takes {costs} per second.",
         f"This machine ({cores} cores) will hold about {cameras} such cameras, "
         f"{cameras * load.people:.0f} people at a time, over a gallery of {load.gallery:,} crops "
         f"({load.gallery * bytes_per_crop / 2**20:,.0f} MiB).",
@@ -137,11 +182,11 @@ def _decode(video: Path | None) -> tuple[list[Frame], float]:
     return frames, taken * 1e3 / len(frames)
 
 
-def _median_ms(work: Sequence[Callable[[], object]]) -> float:
+def _median_ms(work: Sequence[Callable[[], object]], clock: Clock = time.process_time) -> float:
     work[0]()
     taken = []
     for run in work:
-        started = time.process_time()
+        started = clock()
         run()
-        taken.append(time.process_time() - started)
+        taken.append(clock() - started)
     return float(np.median(taken)) * 1e3

@@ -58,7 +58,7 @@ def build_scorer(
         ConfigError: If the device is missing or the memory does not hold a single crop.
         WeightsError: If the weights cannot be loaded.
     """
-    chosen = _device(device)
+    chosen = choose_device(device)
     model = load_model(weights, device=str(chosen))
     choice = choose_runner(
         model.network, size=model.input_size, device=chosen, backend=features, threads=threads
@@ -68,7 +68,7 @@ def build_scorer(
         height=head.height,
         width=head.width,
         channels=model.network.channels,
-        map_dtype=_storage_dtype(map_dtype, chosen),
+        map_dtype=choose_storage(map_dtype, chosen),
         vector_size=min(STRIPS, head.height) * model.network.channels,
         vector_dtype=torch.bfloat16 if chosen.type == "cpu" else torch.float16,
     )
@@ -93,8 +93,16 @@ def build_scorer(
     )
 
 
-def _storage_dtype(name: str, device: torch.device) -> torch.dtype:
-    """Fewest bits that this device scores fast and whose error is known to be harmless."""
+def choose_storage(name: str, device: torch.device | str) -> torch.dtype:
+    """Storage dtype of the maps: "auto", "fp32", "fp16", "bf16" or "int8".
+
+    "auto" takes the fewest bits that the device scores fast and whose error is known to be
+    harmless.
+
+    Raises:
+        ConfigError: If the name is none of these.
+    """
+    device = torch.device(device)
     if name == "auto":
         if device.type == "cuda":
             return torch.float16
@@ -106,7 +114,12 @@ def _storage_dtype(name: str, device: torch.device) -> torch.dtype:
     return _STORAGE[name]
 
 
-def _device(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
+    """The device that "auto", "cpu", "cuda" or "cuda:N" means here.
+
+    Raises:
+        ConfigError: If there is no such device.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -6,8 +6,9 @@ import json
 import pytest
 
 from streamreid.cli.bench_gallery import latency_table, rolling_table, shortlist_table
-from streamreid.cli.bench_matcher import OFFICIAL, matcher_table
-from streamreid.cli.bench_pipeline import Load, summary
+from streamreid.cli.bench_matcher import OFFICIAL, matcher_table, meaning
+from streamreid.cli.bench_pipeline import Load, Step, summary
+from streamreid.cli.bench_restart import restart_table
 from streamreid.cli.bench_table import Report, Table
 from streamreid.cli.bench_timing import Timing, take_turns
 from streamreid.cli.main import main
@@ -54,13 +55,44 @@ def test_latency_tables_cover_the_sizes() -> None:
 
 
 def test_summary_names_the_bottleneck_and_the_cameras() -> None:
-    steps = {"decode": (2.0, 25.0), "detect": (30.0, 5.0)}
+    steps = {"decode": Step(2.0, 25.0), "detect": Step(30.0, 5.0)}
     table = summary(steps, cores=4, load=Load(people=3, gallery=1000), bytes_per_crop=1 << 20)
     text = table.markdown()
     assert "takes 200 ms of one core per second" in text
     assert "about 20 such cameras, 60 people at a time" in text
     assert "1,000 crops (1,000 MiB)" in text
     assert "The bottleneck is: detect." in text
+
+
+def test_summary_takes_the_unit_that_is_full_first() -> None:
+    steps = {
+        "decode": Step(2.0, 25.0),
+        "features": Step(40.0, 5.0, "GPU"),
+        "match": Step(10.0, 5.0, "GPU"),
+    }
+    text = summary(steps, cores=8, load=Load(), bytes_per_crop=1).markdown()
+    assert "takes 50 ms of one core and 250 ms of the GPU per second" in text
+    assert "about 4 such cameras" in text
+    assert "The bottleneck is: features." in text
+
+
+@pytest.mark.parametrize(
+    ("share", "bound"),
+    [(80.0, "arithmetic is the bottleneck"), (30.0, "memory are the bottleneck")],
+)
+def test_matcher_says_what_its_figures_mean(share: float, bound: str) -> None:
+    rows: list[dict[str, str | int | float | bool | None]] = [
+        {"C": 128, "back-end": OFFICIAL, "pairs/s": 1000.0, "% of product": None},
+        {"C": 128, "back-end": "int8", "pairs/s": 50_000.0, "% of product": share},
+    ]
+    (note,) = meaning(rows)
+    assert "50,000 pairs a second by int8: a shortlist of 100 in 2.0 ms" in note
+    assert bound in note
+
+
+def test_restart_brings_everybody_back() -> None:
+    (row,) = restart_table(sizes=(300,)).rows
+    assert row["back from snapshot"] == row["back from store"] == row["crops"] == 300
 
 
 def test_report_carries_machine_and_versions() -> None:
