@@ -124,8 +124,11 @@ def main() -> int:
         map_dtype=result["map_dtype"],
     )
     text = "\n".join([intro, *table(result), "", *verdict(result), ""])
+    # What follows the first heading was measured by other means and stays.
+    before = chosen.out.read_text("utf-8") if chosen.out.is_file() else ""
+    _, heading, rest = before.partition("\n## ")
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen.out.write_text(text, "utf-8")
+    chosen.out.write_text(text + heading + rest, "utf-8")
     return 0
 
 

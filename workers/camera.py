@@ -1,13 +1,13 @@
 """Wires the process of one camera: source, stages, connection to the matcher, exit code."""
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import structlog
 
 from streamreid.clock import SystemClock
 from streamreid.config.load import load_config
@@ -16,12 +16,13 @@ from streamreid.errors import SourceError
 from streamreid.messages import Hello
 from streamreid.runtime.camera_loop import run_camera
 from streamreid.runtime.camera_setup import build_pipeline, connect, open_camera
-from streamreid.runtime.counters import captured_until_s, create_counters
-from streamreid.runtime.process import StopFlag, die_with_parent, new_incarnation, stop_on_signals
+from streamreid.runtime.counters import create_counters
+from streamreid.runtime.process import StopFlag, die_with_parent, stop_on_signals
+from streamreid.runtime.resume import start_of
 from streamreid.runtime.worker_log import configure_worker_log, exit_code_of
 from streamreid.types import CameraId
 
-_log = structlog.get_logger()
+_log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,15 +41,14 @@ def _run(config: Config, camera_id: CameraId, stop: StopFlag) -> int:
     configure_worker_log(config.logging.level)
     cv2.setNumThreads(1)
     camera, clock = config.camera(camera_id), SystemClock()
-    incarnation = new_incarnation(clock)
-    hello = Hello(
-        camera_id, incarnation, camera.is_live, 0, 0, "arrival" if camera.is_live else "file"
-    )
-    # A file goes on where a worker that crashed had come to; a live camera does so by itself.
-    run_dir = config.resolved_run_dir
-    after_s = float("-inf") if camera.is_live else captured_until_s(run_dir, camera_id)
+    run_dir, live = config.resolved_run_dir, camera.is_live
+    start = start_of(run_dir, camera_id, live=live, clock=clock)
+    number = start.incarnation
+    hello = Hello(camera_id, number, live, 0, 0, "arrival" if live else "file")
     with (
-        create_counters(run_dir, "camera", camera_id, incarnation, clock=clock) as counters,
+        create_counters(
+            run_dir, "camera", camera_id, number, clock=clock, gauges=start.gauges
+        ) as counters,
         connect(config, hello, counters, stop) as sender,
     ):
         try:
@@ -63,7 +63,7 @@ def _run(config: Config, camera_id: CameraId, stop: StopFlag) -> int:
                     counters,
                     clock=clock,
                     stop=stop,
-                    after_s=after_s,
+                    after_s=start.after_s,
                 )
             finally:
                 source.close()

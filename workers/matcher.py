@@ -1,13 +1,12 @@
 """Wires the process of the matcher: receiver, scorer, engine, store, exit code."""
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-
-import structlog
 
 from streamreid.clock import SystemClock
 from streamreid.config.load import load_config
@@ -25,10 +24,10 @@ from streamreid.runtime.matcher_setup import (
 )
 from streamreid.runtime.merge import ArrivalOrder, ReplayOrder
 from streamreid.runtime.process import StopFlag, die_with_parent, new_incarnation, stop_on_signals
-from streamreid.runtime.worker_log import configure_worker_log, exit_code_of
+from streamreid.runtime.worker_log import configure_worker_log, exit_code_of, warn
 from streamreid.store.writer import open_store
 
-_log = structlog.get_logger()
+_log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,7 +46,7 @@ def _run(config: Config, stop: StopFlag) -> int:
     clock = SystemClock()
     epoch = new_incarnation(clock)
     scorer = build_gallery(config)
-    _log.info("matcher ready", **scorer.description)
+    _log.info("matcher ready", extra={"fields": scorer.description})
     with (
         create_counters(config.resolved_run_dir, "matcher", "matcher", epoch, clock=clock) as books,
         open_store(
@@ -56,7 +55,7 @@ def _run(config: Config, stop: StopFlag) -> int:
             clock=clock,
             durability=config.store.durability,
         ) as writer,
-        listen(config, epoch=epoch, counters=books, warn=_log.warning) as receiver,
+        listen(config, epoch=epoch, counters=books, warn=warn) as receiver,
     ):
         chores = build_chores(config, scorer, writer, books)
         replay = not any(config.camera(camera_id).is_live for camera_id in config.camera_ids)

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from streamreid.detection.export import LAYOUT_FILE, MODEL_FILE, read_layout
-from streamreid.detection.onnx import ONNX_BACKENDS, OnnxBackend, OnnxDetector
+from streamreid.detection.onnx import ONNX_BACKENDS, OnnxDetector
 from streamreid.detection.postprocess import ModelLayout
+from streamreid.detection.prepared import OnnxBackend
 from streamreid.errors import DetectorError
 from streamreid.types import CameraId, Frame
 
@@ -35,7 +36,7 @@ def measure_backends(model_dir: Path, layout: ModelLayout, threads: int) -> dict
     for backend in ONNX_BACKENDS:
         try:
             detector = OnnxDetector(
-                model_dir / MODEL_FILE, layout, backend=backend, threads=threads
+                model_dir / MODEL_FILE, layout, backend=backend, threads=threads, keep_ready=True
             )
             for _ in range(_WARM_UP):
                 detector.detect([frame])

@@ -4,33 +4,25 @@ Export and measurement happen once per machine, under a lock and in processes of
 later start reads their result, so a camera worker on ONNX Runtime or OpenVINO imports no torch.
 """
 
-import fcntl
-import hashlib
-import importlib.metadata
 import json
 import logging
 import os
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from streamreid.detection.detector import Detector
 from streamreid.detection.export import LAYOUT_FILE, MODEL_FILE, read_layout
+from streamreid.detection.machine import locked, machine_key, run_helper
 from streamreid.detection.motion import MotionDetector
-from streamreid.detection.onnx import ONNX_BACKENDS, OnnxBackend, OnnxDetector
+from streamreid.detection.onnx import ONNX_BACKENDS, OnnxDetector
+from streamreid.detection.prepared import OnnxBackend
 from streamreid.detection.weights import Report, check_sha256, default_cache_dir, find_weights
 from streamreid.errors import ConfigError, DetectorError, WeightsError
 
 DetectorKind = Literal["auto", "yolo", "motion"]
 Backend = Literal["openvino-bf16", "openvino-f32", "onnxruntime", "torch"]
 
-_HELPER_TIMEOUT_S = 300.0
-_LOCK_POLL_S = 0.2
 _WEAK_SHARE = 0.5
 
 _log = logging.getLogger(__name__)
@@ -112,10 +104,10 @@ def plan_detector(
     if backend == "torch" or (backend is None and _wants_gpu(device)):
         return DetectorPlan("yolo", path, digest, "torch")
     model_dir = cache / "detectors" / digest[:16]
-    with _lock(cache / "detectors" / ".lock"):
+    with locked(cache / "detectors" / ".lock"):
         if read_layout(model_dir / LAYOUT_FILE) is None or not (model_dir / MODEL_FILE).is_file():
             report(f"exporting {path.name} to ONNX (once)")
-            _run_helper("streamreid.detection.export", str(path), str(model_dir))
+            run_helper("streamreid.detection.export", str(path), str(model_dir))
         chosen = backend or _chosen_backend(model_dir, threads, report)
     return DetectorPlan("yolo", path, digest, chosen, model_dir)
 
@@ -168,6 +160,7 @@ def build_detector(
         long_side=long_side,
         threads=threads,
         name=name,
+        keep_ready=True,
     )
 
 
@@ -226,7 +219,7 @@ def _chosen_backend(model_dir: Path, threads: int, report: Report) -> OnnxBacken
         chosen = None
     if chosen not in ONNX_BACKENDS:
         report("measuring detector back-ends (once)")
-        output = _run_helper("streamreid.detection.measure", str(model_dir), str(threads))
+        output = run_helper("streamreid.detection.measure", str(model_dir), str(threads))
         measured: dict[str, float] = json.loads(output)
         if not measured:
             raise DetectorError(f"no back-end runs '{model_dir / MODEL_FILE}' on this machine")
@@ -237,55 +230,3 @@ def _chosen_backend(model_dir: Path, threads: int, report: Report) -> OnnxBacken
         times = ", ".join(f"{name} {value:.1f} ms" for name, value in measured.items())
         report(f"detector back-end {chosen} ({times} a frame)")
     return next(name for name in ONNX_BACKENDS if name == chosen)
-
-
-def machine_key(threads: int) -> str:
-    """Digest of what decides which back-end is fastest: processor, libraries, threads."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        lines = []
-    facts = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
-    for package in ("openvino", "onnxruntime"):
-        try:
-            facts.append(f"{package} {importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            facts.append(f"{package} absent")
-    facts.append(f"{threads} threads")
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
-
-
-def _run_helper(module: str, *arguments: str) -> str:
-    command = [sys.executable, "-P", "-m", module, *arguments]
-    try:
-        done = subprocess.run(  # noqa: S603 - our own module, no shell, paths as arguments
-            command,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=_HELPER_TIMEOUT_S,
-            stdin=subprocess.DEVNULL,
-        )
-    except subprocess.TimeoutExpired:
-        raise DetectorError(f"{module} did not end within {_HELPER_TIMEOUT_S:.0f} s") from None
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise WeightsError(lines[-1])
-    return done.stdout
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """One process at a time; the lock is the kernel's, so a killed holder leaves none behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    deadline_s = time.monotonic() + 2.0 * _HELPER_TIMEOUT_S
-    with path.open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline_s:
-                    raise DetectorError(f"another process holds '{path}' for too long") from None
-                time.sleep(_LOCK_POLL_S)
-        yield

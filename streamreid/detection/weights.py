@@ -3,12 +3,14 @@
 import hashlib
 import os
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streamreid.errors import WeightsError
+
+if TYPE_CHECKING:
+    import urllib.request
 
 RELEASE_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0/"
 """Where ultralytics publishes its weights."""
@@ -95,6 +97,10 @@ def check_sha256(path: Path, expected: str | None) -> str:
 
 
 def _download(url: str, target: Path, report: Report) -> Path | None:
+    # Brings TLS along, 5 MiB that a camera worker never needs.
+    import urllib.error
+    import urllib.request
+
     report(f"downloading {url}")
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{os.getpid()}.{target.name}")

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from streamreid.openvino_library import openvino_converter, openvino_runtime
+
 
 class MapRunner(Protocol):
     """A network ready to run on one device by one back-end."""
@@ -129,13 +131,12 @@ class OpenVinoRunner:
         dtype: torch.dtype,
         threads: int | None = None,
     ) -> None:
-        import openvino
-
+        openvino, convert_model = openvino_runtime(), openvino_converter()
         self.name = f"openvino-{'bf16' if dtype == torch.bfloat16 else 'fp32'}"
         self.device = torch.device("cpu")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the converter traces and uses old torch names
-            model = openvino.convert_model(
+            model = convert_model(
                 copy.deepcopy(network).eval(), example_input=torch.zeros(1, 3, *size)
             )
         model.reshape([1, 3, *size])

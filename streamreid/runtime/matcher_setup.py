@@ -1,20 +1,20 @@
 """Builds the matcher's gallery and engine from the configuration, and restores what was known."""
 
 import hashlib
+import logging
 import platform
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import structlog
 import torch
 
 from streamreid.clock import SystemClock
 from streamreid.config.coefficients import coefficients_for
 from streamreid.config.models import Config
 from streamreid.control import ControlServer, socket_path
-from streamreid.detection.select import machine_key
+from streamreid.detection.machine import machine_key
 from streamreid.detection.weights import default_cache_dir
 from streamreid.engine.engine import Engine
 from streamreid.engine.settings import EngineSettings
@@ -34,7 +34,7 @@ from streamreid.store.rows import RunInfo
 from streamreid.store.writer import StoreWriter
 from streamreid.types import CameraId
 
-_log = structlog.get_logger()
+_log = logging.getLogger(__name__)
 _LIBRARIES = ("streamreid", "torch", "ultralytics", "av", "numpy", "pyzmq", "trackers")
 
 
@@ -131,7 +131,7 @@ def _write_choice(path: Path, name: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{name}\n", "utf-8")
     except OSError as exc:
-        _log.warning("the choice of a feature back-end cannot be remembered", reason=exc.strerror)
+        _log.warning("the choice of a feature back-end cannot be remembered: %s", exc.strerror)
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> frozenset[tuple[CameraId, CameraId]]:

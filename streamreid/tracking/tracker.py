@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from streamreid.tracking.appearance import AppearanceGuard
+from streamreid.tracking.library import load_bytetrack
 from streamreid.types import (
     CameraId,
     Detections,
@@ -64,13 +65,12 @@ class CameraTracker:
         confirm_after: int = 2,
         minimum_iou: float | None = None,
     ) -> None:
-        # A second of import that the command line's help must not pay.
-        from trackers.core.bytetrack.tracker import ByteTrackTracker
-
         lost_s = max(lost_s, _LOST_LOOKS / detect_fps)
         self._camera_id = camera_id
         self._lost_s = lost_s
-        self._library = ByteTrackTracker(
+        library = load_bytetrack()
+        self._detections = library.detections
+        self._library = library.tracker(
             lost_track_buffer=max(1, round(lost_s * _LIBRARY_BUFFER_FPS)),
             frame_rate=detect_fps,
             track_activation_threshold=confidence,
@@ -164,16 +164,12 @@ class CameraTracker:
     def _associate(
         self, detections: Detections, captured_at_s: float
     ) -> tuple[Float32Array, Float32Array, Int64Array]:
-        import supervision
-
         order = np.argsort(-detections.confidence, kind="stable")[:_MAX_DETECTIONS]
         boxes, confidence = detections.boxes_xyxy[order], detections.confidence[order]
         # Empty and non-finite boxes would poison the Kalman filter.
         sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] - boxes[:, :2] >= 1.0).all(axis=1)
         found = self._library.update(
-            supervision.Detections(
-                xyxy=boxes[sound].astype(np.float64), confidence=confidence[sound]
-            ),
+            self._detections(xyxy=boxes[sound].astype(np.float64), confidence=confidence[sound]),
             timestamp=captured_at_s,
         )
         count = len(found)

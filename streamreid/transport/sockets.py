@@ -1,11 +1,11 @@
 """ZeroMQ sockets behind the seam of link.py: a worker's DEALER and the matcher's ROUTER."""
 
 import contextlib
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from streamreid.clock import Clock
 from streamreid.errors import TransportError
@@ -17,6 +17,8 @@ from streamreid.transport.link import Arrival, LinkEvent
 from streamreid.transport.zap import ZAP_DOMAIN, AllowList
 
 _MAX_MESSAGE_BYTES = 1024 * 1024
+# libzmq, zmq_socket_monitor(3); `zmq.utils.monitor` would import asyncio, 6 MiB in every worker.
+_MONITOR_EVENT = struct.Struct("=Hi")
 _HEARTBEAT_MS = 500
 _HEARTBEAT_TIMEOUT_MS = 1500
 _HANDSHAKE_MS = 10_000
@@ -289,6 +291,6 @@ def _monitor_events(monitor: "zmq.Socket[Any]") -> list[tuple[int, int]]:
     """Events and their values that wait on a monitor socket."""
     events = []
     while monitor.poll(0, zmq.POLLIN):
-        message = parse_monitor_message(monitor.recv_multipart())
-        events.append((int(message["event"]), int(message["value"])))
+        event, value = _MONITOR_EVENT.unpack(monitor.recv_multipart()[0])
+        events.append((event, value))
     return events
