@@ -78,6 +78,8 @@ class DrawnScorer:
     def __init__(self, visits: Sequence[Visit], looks: Looks, *, seed: int) -> None:
         self._looks = looks
         self._live: dict[int, tuple[GalleryEntry, Float32Array]] = {}
+        self._means: dict[tuple[CropKey, ...], Float32Array] = {}
+        self._table: tuple[list[GalleryEntry], Float32Array] | None = None
         rng = np.random.default_rng((seed, 2))
         clothes = _unit(rng.standard_normal((1 + max(v.appearance for v in visits), _DIMENSIONS)))
         own = looks.own * _unit(
@@ -109,6 +111,7 @@ class DrawnScorer:
         """Add entries; an entry id that is already there is left as it is."""
         for entry, vector in zip(entries, embeddings.vectors, strict=True):
             self._live.setdefault(int(entry.entry_id), (entry, vector))
+        self._table = None
 
     def evict(self, *, before_s: float) -> int:
         """Remove every entry captured before `before_s` and return how many."""
@@ -117,43 +120,59 @@ class DrawnScorer:
 
     def remove(self, entry_ids: Sequence[CropKey]) -> int:
         """Remove these entries and return how many were there."""
+        if entry_ids:
+            self._table = None
+            self._means.clear()
         return sum(self._live.pop(int(key), None) is not None for key in entry_ids)
 
     def candidates(
         self, query: Sequence[CropKey], k: int, *, exclude_tracks: Sequence[TrackKey] = ()
     ) -> Candidates:
         """The `k` nearest entries of other tracks by cosine."""
-        banned = set(exclude_tracks)
-        found = [item for item in self._live.values() if item[0].track not in banned]
         own = [self._live[int(key)][1] for key in query if int(key) in self._live]
-        if not found or not own:
+        if not own:
             empty = np.zeros(0, np.int64)
             return Candidates(empty, empty, np.zeros(0, np.float32))
-        nearness = (np.stack([vector for _, vector in found]) @ np.stack(own).T).max(axis=1)
-        best = np.argsort(-nearness, kind="stable")[:k]
+        entries, vectors = self._gallery()
+        nearness = (vectors @ np.stack(own).T).max(axis=1)
+        banned = set(exclude_tracks)
+        order = np.argsort(-nearness, kind="stable")
+        best = [place for place in order.tolist() if entries[place].track not in banned][:k]
         return Candidates(
-            np.array([found[place][0].entry_id for place in best], np.int64),
-            np.array([found[place][0].track for place in best], np.int64),
+            np.array([entries[place].entry_id for place in best], np.int64),
+            np.array([entries[place].track for place in best], np.int64),
             nearness[best].astype(np.float32),
         )
+
+    def _gallery(self) -> tuple[list[GalleryEntry], Float32Array]:
+        """All live entries and their vectors, `(N, D)`."""
+        if self._table is None:
+            entries = [entry for entry, _ in self._live.values()]
+            self._table = entries, np.stack([vector for _, vector in self._live.values()])
+        return self._table
 
     def score(self, query: Sequence[CropKey], groups: Sequence[Sequence[CropKey]]) -> Scores:
         """Calibrated logit of the query track against each group."""
         own = self._mean(query)
-        values = [
-            np.nan if own is None or (other := self._mean(group)) is None else float(own @ other)
-            for group in groups
-        ]
-        logit = self._looks.gain * (np.array(values, np.float32) - self._looks.middle)
-        return Scores(logit.astype(np.float32))
+        means = [self._mean(group) for group in groups]
+        values = np.array(
+            [np.nan if own is None or mean is None else own @ mean for mean in means], np.float32
+        )
+        return Scores(np.float32(self._looks.gain) * (values - np.float32(self._looks.middle)))
 
     def __len__(self) -> int:
         """Number of live entries."""
         return len(self._live)
 
     def _mean(self, keys: Sequence[CropKey]) -> Float32Array | None:
-        live = [self._live[int(key)][1] for key in keys if int(key) in self._live]
-        return _unit(np.mean(live, axis=0)) if live else None
+        """Mean vector of some entries, of unit length; None when none of them is live."""
+        name = tuple(keys)
+        if name not in self._means:
+            live = [self._live[int(key)][1] for key in keys if int(key) in self._live]
+            if len(live) < len(name):
+                return _unit(np.mean(live, axis=0)) if live else None
+            self._means[name] = _unit(np.mean(live, axis=0))
+        return self._means[name]
 
 
 def _unit(vectors: "np.ndarray[tuple[int, ...], np.dtype[np.floating]]") -> Float32Array:
