@@ -1,7 +1,7 @@
 """What fewer bits, the shortlist and several crops per track change on real people.
 
 Example: python -m scripts.results_matcher --market market1501 --splits market1501_splits \
-    --cuhk03 cuhk03_p1 --out docs/results/bench
+    --cuhk03 cuhk03_p1 --threads 2 --out docs/results/bench --page docs/results/matcher.md
 
 `--market` holds the images anywhere below it; `--splits` holds train.txt, query.txt, gallery.txt.
 Identities of query.txt and gallery.txt were never trained on; every tenth one of train.txt was held
@@ -21,6 +21,7 @@ from PIL import Image
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from scripts.write_matcher_page import fill
 from streamreid.cli.bench_table import Report, Table, Value
 from streamreid.evaluation.ranking import evaluate_ranking
 from streamreid.gallery.calibration import conformal_size, miss_rate_bound
@@ -281,14 +282,19 @@ def main() -> None:
     parser.add_argument("--weights", default="default")
     parser.add_argument("--queries", type=int, default=1000, help="queries of the recall curves")
     parser.add_argument("--compared", type=int, default=1115, help="queries of the precision table")
+    parser.add_argument(
+        "--seen", type=int, help="most crops of people that training has seen; default: all"
+    )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--page", type=Path, help="page whose tables and pictures are renewed")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(arguments.threads)
     model = load_model(arguments.weights)
     head = fold(model.head).to(dtype=torch.float32)
     runner = choose_runner(
-        model.network, size=model.input_size, device=torch.device("cpu"), threads=1
+        model.network, size=model.input_size, device=torch.device("cpu"), threads=arguments.threads
     ).runner
     extractor = FeatureExtractor(runner, model.input_size)
     files = {path.name: path for path in arguments.market.rglob("*.jpg")}
@@ -301,12 +307,16 @@ def main() -> None:
             found = [path for name in folders for path in (arguments.cuhk03 / name).glob("*.jpg")]
             files |= {path.name: path for path in found}
             names[split] = sorted(path.name for path in found)
+    for split in ("train", _CUHK03_TRAIN[0]):
+        names[split] = names.get(split, [])[: arguments.seen]
     everyone = load_people(files, [name for some in names.values() for name in some], extractor)
     note = f"Weights {model.name!r}, sha256 {model.digest[:12]}; features by {runner.name}."
     for part in arguments.parts:
         tables = _measure(part, everyone, head, arguments, [len(some) for some in names.values()])
         tables = [Table(table.title, table.rows, [*table.notes, note]) for table in tables]
         print(*Report(f"matcher_{part}", tables).write(arguments.out), flush=True)
+    if arguments.page is not None:
+        print("renewed:", *fill(arguments.page, arguments.out))
 
 
 def _measure(
@@ -318,7 +328,7 @@ def _measure(
         held = np.unique(seen.person)[5::10]
         return [multishot_table(seen.select(np.flatnonzero(np.isin(seen.person, held))), head, 4)]
     if part == "shortlist":
-        unseen = np.arange(train, sum(sizes[:4]))
+        unseen = np.arange(train, sum(sizes[:-1]))
         return shortlist_tables(everyone, unseen, head, arguments.queries)
     queries = everyone.select(np.arange(train, train + query))
     images = everyone.select(np.arange(train + query, train + query + gallery))
