@@ -79,7 +79,8 @@ class Resolver:
         self._settings = settings
         self._witness = witness
         self._waiting: dict[TrackKey, Track] = {}
-        self.time = TimeEvidence(settings.time)
+        self.time = TimeEvidence(settings.time, settings.overlaps)
+        self._disjoint = settings.disjoint
         self.forgotten_before_s = -math.inf
         self.violations = 0
         self._unlisted: list[Track] = []
@@ -140,6 +141,7 @@ class Resolver:
             again: The decisions of this point are in the ledger already: only gather the evidence.
         """
         waiting = [track for track in self.waiting() if track.started_at_s < at_s]
+        self._disjoint = self._settings.disjoint | self.time.never_at_once(at_s=at_s)
         self._list_again()
         changed = [track for track in waiting if self._is_stale(track, at_s)]
         for track in changed:
@@ -269,7 +271,7 @@ class Resolver:
         if not self._settings.places:
             return np.zeros((len(tracks), len(others)), dtype=np.bool_)
         spans, rivals = ([track.span() for track in group] for group in (tracks, others))
-        return conflict_table(spans, rivals, self._settings.disjoint)
+        return conflict_table(spans, rivals, self._disjoint)
 
     def _forbid_unseen(
         self,
@@ -372,7 +374,7 @@ class Resolver:
             return False
         span = track.span()
         return any(
-            conflicts(span, self._tracks[key].span(), self._settings.disjoint)
+            conflicts(span, self._tracks[key].span(), self._disjoint)
             for key in self.ledger.tracks_of(holding.identity_id)
         )
 

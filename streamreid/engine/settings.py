@@ -68,8 +68,9 @@ class EngineSettings:
         identity_tracks: Tracks of one identity that a new track is compared with.
         crops_per_track: Crops of a track used for scoring.
         places: Whether one person is never in two places at once; off only to measure without it.
-        overlaps: Camera pairs whose views overlap.
-        disjoint: Camera pairs that cannot see one person at once.
+        overlaps: Camera pairs whose views overlap; one person may be in both at once, whatever was
+            learned. Others are recognised.
+        disjoint: Camera pairs that cannot see one person at once. Others are learned.
         time: The two time terms.
     """
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from streamreid.association.constraints import CameraPair, pair_of
+from streamreid.engine.clock_health import ClockWatch
 from streamreid.engine.events import TransitionUpdate
 from streamreid.engine.settings import TimeSettings
 from streamreid.engine.tracks import Track
@@ -84,14 +86,19 @@ class TimeEvidence:
         companions_help: Probation of live TLift.
         clock_helps: Probation of transition times, per camera.
         learned: Pairs whose histogram changed since the last `drain`, and when.
+        overlaps: Camera pairs whose views are known to overlap.
+        clocks: Watches for clocks that move.
     """
 
     settings: TimeSettings
+    overlaps: frozenset[CameraPair] = frozenset()
     cooccurrence: CooccurrenceState = field(init=False)
     transitions: TransitionModel = field(init=False)
     companions_help: Probation = field(default_factory=Probation)
     clock_helps: dict[CameraId, Probation] = field(default_factory=dict)
-    learned: dict[tuple[CameraId, CameraId], float] = field(default_factory=dict)
+    learned: dict[CameraPair, float] = field(default_factory=dict)
+    clocks: ClockWatch = field(default_factory=ClockWatch)
+    _never_at_once: frozenset[CameraPair] | None = None
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -105,6 +112,7 @@ class TimeEvidence:
             half_life_s=settings.half_life_s,
             prior_support=settings.prior_support,
             smoothing=settings.smoothing,
+            overlaps=self.overlaps,
         )
 
     def listen(
@@ -152,8 +160,11 @@ class TimeEvidence:
     def trusted(self, terms: TimeTerms, first: CameraId, second: CameraId) -> TimeTerms:
         """The same terms without those that are not to be trusted at present."""
         cooccurrence = terms.cooccurrence if self.companions_help.passed else None
+        moved = self.clocks.moved()
         clocks = all(
-            camera in self.clock_helps and self.clock_helps[camera].passed
+            camera in self.clock_helps
+            and self.clock_helps[camera].passed
+            and (camera not in moved or first == second)
             for camera in (first, second)
         )
         return TimeTerms(
@@ -186,6 +197,26 @@ class TimeEvidence:
             self.learned[source, target] = at_s
         for other in others:
             self.transitions.learn_background(*passage(track, other), at_s=at_s)
+        self._never_at_once = None
+
+    def never_at_once(self, *, at_s: float) -> frozenset[CameraPair]:
+        """Camera pairs that were never seen to show one person at once, with enough support.
+
+        Views that are known to overlap are never among them, nor cameras whose clock seems to have
+        moved: theirs are other instants now.
+
+        Args:
+            at_s: Event time now, epoch seconds.
+        """
+        if self._never_at_once is None:
+            model, moved = self.transitions, self.clocks.moved()
+            pairs = {pair_of(*pair) for pair in model.pairs()}
+            self._never_at_once = frozenset(
+                pair
+                for pair in pairs
+                if not moved.intersection(pair) and model.never_at_once(*pair, at_s=at_s)
+            )
+        return self._never_at_once
 
     def drain(self) -> tuple[TransitionUpdate, ...]:
         """Histograms that changed since the last call."""
@@ -211,15 +242,24 @@ class TimeEvidence:
                 update.histogram,
                 updated_at_s=update.updated_at_s,
             )
+        self._never_at_once = None
 
     def warnings(self) -> list[str]:
-        """Cameras whose clock does not fit what was learned about it."""
-        return [
-            f"camera '{camera}': its times no longer fit the learned transition times; its clock "
-            "may have moved. Times are ignored for it until they fit again"
-            for camera, probation in sorted(self.clock_helps.items())
-            if probation.failed
+        """Cameras whose clock moved, or whose times say nothing about who is who."""
+        moved = self.clocks.moved()
+        found = [
+            f"camera '{camera}': its clock seems to have moved, people no longer take the learned "
+            "times to and from it. Times are ignored for it until they fit again; check its clock, "
+            "or forget its ways with 'streamreid topology reset'"
+            for camera in sorted(moved)
         ]
+        found += [
+            f"camera '{camera}': its times do not tell who is who, so they are ignored; its clock "
+            "may be wrong or unsteady"
+            for camera, probation in sorted(self.clock_helps.items())
+            if probation.failed and camera not in moved
+        ]
+        return found
 
     def _examine(self, track: Track, match: Track, own: TimeTerms, rest: list[TimeTerms]) -> None:
         """Put both terms to the test on a believed match."""
@@ -231,6 +271,9 @@ class TimeEvidence:
             for camera in {track.camera_id, match.camera_id}:
                 probation = self.clock_helps.setdefault(camera, Probation())
                 probation.observe(own.transition - float(np.mean(usual)))
+            self.clocks.observe(
+                track.camera_id, match.camera_id, own.transition - float(np.mean(usual))
+            )
 
     def _weights(self, track: Track, others: list[Track]) -> dict[TrackKey, float]:
         """TLift weight of each of these tracks with the track as query."""

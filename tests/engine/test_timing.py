@@ -8,7 +8,7 @@ from streamreid.engine.timing import NO_TERMS, Probation, TimeEvidence, TimeTerm
 from streamreid.engine.tracks import Track
 from streamreid.types import CameraId, TrackKey
 
-A, B = CameraId("a"), CameraId("b")
+A, B, C = CameraId("a"), CameraId("b"), CameraId("c")
 SETTINGS = TimeSettings(cooccurrence=True, transitions=True)
 
 
@@ -87,6 +87,36 @@ def test_a_clock_that_moved_is_named_and_ignored() -> None:
     assert "camera 'a'" in evidence.warnings()[0]
     term = TimeTerms(transition=2.0)
     assert evidence.trusted(term, A, B).transition is None
+
+
+def test_a_moved_clock_is_neutral_for_its_camera_only() -> None:
+    """Sixteen people who take another time than the two hundred before them."""
+    evidence = TimeEvidence(SETTINGS)
+    for camera in (A, B, C):
+        evidence.clock_helps[camera] = Probation(count=200.0, total=300.0, squares=600.0)
+    rng = np.random.default_rng(0)
+    ways = [(A, B), (B, C), (C, A)]
+    for number in range(400):
+        one, other = ways[number % 3]
+        broken = number >= 250 and A in (one, other)
+        evidence.clocks.observe(one, other, float(rng.normal(-1.5 if broken else 1.5, 0.7)))
+    assert [camera for camera in (A, B, C) if camera in evidence.clocks.moved()] == [A]
+    term = TimeTerms(transition=2.0)
+    assert evidence.trusted(term, A, B).transition is None
+    assert evidence.trusted(term, C, A).transition is None
+    assert evidence.trusted(term, B, C).transition == 2.0
+    assert evidence.trusted(term, A, A).transition == 2.0
+    (warning,) = evidence.warnings()
+    assert "camera 'a'" in warning
+    assert "clock" in warning
+
+
+def test_a_pair_teaches_once() -> None:
+    evidence = TimeEvidence(SETTINGS)
+    left, entered = track(1, A, 0.0), track(2, B, 32.0)
+    evidence.learn(entered, left, [], belief=1.0, at_s=100.0)
+    evidence.learn(left, entered, [], belief=1.0, at_s=101.0)
+    assert evidence.transitions.support(A, B, at_s=101.0) == pytest.approx(1.0, rel=1e-3)
 
 
 def test_learned_ways_are_handed_out_once_and_come_back() -> None:

@@ -118,3 +118,95 @@ def test_ignores_what_is_out_of_range(delta_s: float) -> None:
     model = TransitionModel()
     assert not model.learn(A, B, delta_s, at_s=0.0)
     assert model.log_ratio(A, B, delta_s, at_s=0.0) is None
+
+
+def passing(
+    model: TransitionModel, source: CameraId, target: CameraId, deltas: list[float]
+) -> None:
+    for number, delta_s in enumerate(deltas):
+        model.learn(source, target, delta_s, at_s=float(number))
+
+
+@pytest.mark.parametrize(
+    ("there", "back", "expected"),
+    [
+        pytest.param([-3.0, -2.0, 1.0] * 4, [-3.0, 2.0] * 4, True, id="around zero both ways"),
+        pytest.param([-3.0] * 12, [], True, id="one-way"),
+        pytest.param([30.0] * 20, [32.0] * 20, False, id="apart"),
+        pytest.param([-3.0] * 3, [-2.0] * 3, False, id="too few"),
+        pytest.param([-4.0] * 12, [40.0] * 12, False, id="one direction only: a wrong clock"),
+    ],
+)
+def test_overlapping_views_are_recognised(
+    there: list[float], back: list[float], expected: bool
+) -> None:
+    model = TransitionModel()
+    passing(model, A, B, there)
+    passing(model, B, A, back)
+    assert model.views_overlap(A, B) == model.views_overlap(B, A) == expected
+    assert model.kind(A, B) == ("overlapping" if expected else "apart")
+
+
+def test_being_there_at_once_counts_against_cameras_apart_and_not_against_overlapping_ones() -> (
+    None
+):
+    """A pair of its own has no evidence yet; what others of its kind show must not condemn it."""
+    told, untold = TransitionModel(overlaps=[(B, C)]), TransitionModel()
+    for model in (told, untold):
+        for number in range(60):
+            model.learn(A, B, 30.0, at_s=float(number))
+            for other_s in (-2.0, 5.0, 30.0, 200.0):
+                model.learn_background(A, B, other_s, at_s=float(number))
+    apart = untold.log_ratio(B, C, -2.0, at_s=60.0)
+    assert apart is not None
+    assert apart < -1.0
+    assert told.log_ratio(B, C, -2.0, at_s=60.0) is None
+
+
+def test_a_pair_that_turns_out_to_overlap_leaves_the_pool_of_the_others() -> None:
+    model = TransitionModel()
+    passing(model, A, B, [-2.0] * 9)
+    assert model.support_of_kind(A, C, at_s=9.0) == pytest.approx(9.0, rel=0.01)
+    passing(model, B, A, [-2.0] * 3)
+    assert model.support_of_kind(A, C, at_s=9.0) == pytest.approx(0.0, abs=1e-3)
+    assert model.support_of_kind(A, B, at_s=9.0) == pytest.approx(12.0, rel=0.01)
+    model.reset()
+    assert model.support_of_kind(A, B, at_s=9.0) == pytest.approx(0.0, abs=1e-3)
+    assert not model.views_overlap(A, B)
+
+
+def test_what_was_recognised_comes_back_from_the_store() -> None:
+    model, other = TransitionModel(), TransitionModel()
+    passing(model, A, B, [-2.0] * 12)
+    other.load(A, B, model.dump(A, B), updated_at_s=12.0)
+    assert other.views_overlap(A, B)
+    assert other.support_of_kind(A, B, at_s=12.0) == pytest.approx(12.0, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("apart", "at_once", "expected"),
+    [(60, 0, False), (95, 0, True), (95, 2, False), (300, 2, True), (300, 12, False)],
+)
+def test_disjoint_views_are_learned_with_enough_support(
+    apart: int, at_once: int, expected: bool
+) -> None:
+    model = TransitionModel()
+    passing(model, A, B, [30.0] * (apart // 2) + [-3.0] * at_once)
+    passing(model, B, A, [25.0] * (apart - apart // 2))
+    assert model.never_at_once(A, B, at_s=1.0) == model.never_at_once(B, A, at_s=1.0) == expected
+
+
+def test_views_that_are_known_to_overlap_are_never_learned_to_be_disjoint() -> None:
+    model = TransitionModel(overlaps=[(B, A)])
+    passing(model, A, B, [30.0] * 300)
+    assert not model.never_at_once(A, B, at_s=300.0)
+
+
+def test_the_typical_time_is_that_of_the_main_mode() -> None:
+    """A third of wrong matches at any time moves the median, not the typical time."""
+    model = taught(40.0, 200)
+    rng = np.random.default_rng(3)
+    passing(model, A, B, rng.uniform(0, 1500, 100).tolist())
+    assert model.quantile_s(A, B, 0.5, at_s=300.0) > 46.0
+    assert model.typical_s(A, B, at_s=300.0) == pytest.approx(40.0, rel=0.08)
+    assert math.isnan(model.typical_s(B, C, at_s=300.0))
