@@ -32,6 +32,21 @@ def shipped_coefficients(
     )
 
 
+def packaged_coefficients(weights: str) -> Coefficients:
+    """What was fitted for weights of the package, whether or not these are loaded.
+
+    Args:
+        weights: Name of the weights, such as `default`.
+
+    Raises:
+        ConfigError: If nothing is shipped under that name.
+    """
+    resource = _DATA / f"{weights}.association.json"
+    if "/" in weights or not resource.is_file():
+        raise ConfigError(f"no association coefficients are shipped for weights '{weights}'")
+    return _parse(resource.read_text("utf-8"), resource.name)
+
+
 def site_file(store: Path) -> Path:
     """Where `streamreid calibrate` writes what it found for the site of a store."""
     return store.with_name(store.name + ".association.json")

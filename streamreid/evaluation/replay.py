@@ -70,7 +70,7 @@ class Replay:
         searches: One per final engine decision, in order.
         figures: What was measured.
         transitions: Learned transition times of every camera pair, as they were last handed out.
-        warnings: What the engine would tell an operator at the end.
+        warnings: What the engine told an operator at any time, each text once.
         violations: The engine's own count of tracks in two places at once.
     """
 
@@ -128,6 +128,7 @@ def run_stream(
     engine = Engine(scorer, settings=settings, witness=witness)
     rows: list[Decision] = []
     learned: dict[CameraPair, TransitionUpdate] = {}
+    warnings: dict[str, None] = {}
     ended = 0
     for arrival, image in _arrivals(tracklets, settings.crops_per_track):
         event = arrival.event
@@ -138,6 +139,8 @@ def run_stream(
         outcome = engine.observe(event, now_s)
         rows.extend(outcome.decisions)
         learned.update(_by_pair(outcome))
+        if outcome.transitions:
+            warnings.update(dict.fromkeys(engine.warnings()))
         if isinstance(event, TrackClosed):
             ended += 1
             if progress is not None:
@@ -151,7 +154,7 @@ def run_stream(
         tuple(searches),
         _figures(tracklets, rows, searches, all_camera_pairs),
         tuple(learned.values()),
-        tuple(engine.warnings()),
+        tuple(warnings),
         engine.violations,
     )
 

@@ -1,0 +1,307 @@
+"""Simulated networks of cameras: what is learned about them, and what each part is worth there.
+
+    python scripts/results_networks.py --out docs/results/networks.md --json docs/results/networks.json
+
+People walk through drawn networks (streamreid.simulation); their looks are drawn vectors whose
+scores spread like those of the `default` weights on people they were not trained on. The engine is
+the one of `streamreid run`, with the coefficients shipped with these weights; nothing is fitted here.
+Finished parts are kept in the JSON, so that an interrupted run goes on where it stopped.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamreid.association.constraints import CameraPair, pair_of
+from streamreid.config.coefficients import packaged_coefficients
+from streamreid.engine.coefficients import MODES, Mode
+from streamreid.evaluation.replay import Replay, run_stream
+from streamreid.simulation.drawn import DrawnScorer, Looks, tracklets_of_visits
+from streamreid.simulation.network import Visit, simulate_network
+from streamreid.simulation.scenarios import SCENARIOS, Scenario, ScenarioName, scenario
+from streamreid.tlift.transition import TransitionModel
+
+WEIGHTS = "default"
+CAMERAS = (4, 8, 16)
+PEOPLE = 200
+PEOPLE_FOR_MEDIANS = 300
+CLEAR = Looks(visit_noise=0.6, camera_noise=0.3)
+"""People who are easy to tell apart: then what is learned shows, not what was confused."""
+
+
+def main() -> int:
+    """Run what the JSON does not hold yet, then write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="the page to write")
+    parser.add_argument("--json", type=Path, required=True, help="figures, kept between runs")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=0.05, help="stated false-merge rate")
+    parser.add_argument("--only", help="run only parts whose name contains this")
+    args = parser.parse_args()
+    done: dict[str, Any] = json.loads(args.json.read_text("utf-8")) if args.json.is_file() else {}
+    for name, job in jobs(args.seed, args.rate):
+        if name in done or (args.only and args.only not in name):
+            continue
+        began = time.process_time()
+        done[name] = job() | {"cpu_s": round(time.process_time() - began, 1)}
+        print(f"{name}: {done[name]}", flush=True)
+        args.json.write_text(json.dumps(done, indent=1) + "\n", "utf-8")
+    args.out.write_text(page(done, args.seed, args.rate), "utf-8")
+    return 0
+
+
+def jobs(seed: int, rate: float) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
+    """Every part by name, cheap ones first."""
+    found: list[tuple[str, Callable[[], dict[str, Any]]]] = []
+    for name in SCENARIOS:
+        for mode in ("full", "appearance", "transitions", "cooccurrence"):
+            found.append(
+                (
+                    f"{name}/4/{mode}",
+                    lambda name=name, mode=mode: identities(name, 4, mode, seed, rate),
+                )
+            )
+    found += [
+        (f"medians/{cameras}/{looks}", lambda c=cameras, k=looks: medians(c, k, seed))
+        for looks in ("clear", "real")
+        for cameras in CAMERAS
+    ]
+    found.append(("moved-clock/4/full", lambda: moved_clock(seed, rate)))
+    for cameras in CAMERAS[1:]:
+        for mode in ("full", "appearance", "transitions", "cooccurrence"):
+            found.append(
+                (
+                    f"plain/{cameras}/{mode}",
+                    lambda c=cameras, mode=mode: identities("plain", c, mode, seed, rate),
+                )
+            )
+    return found
+
+
+def identities(
+    name: ScenarioName, cameras: int, mode: Mode, seed: int, rate: float
+) -> dict[str, Any]:
+    """Who is who in one scenario and one mode."""
+    chosen = scenario(name, cameras=cameras, people=PEOPLE, seed=seed)
+    visits = simulate_network(chosen.network, chosen.crowd, seed=seed)
+    return _figures(_replay(chosen, visits, mode, Looks(), seed, rate))
+
+
+def moved_clock(seed: int, rate: float) -> dict[str, Any]:
+    """A clock that jumps by ten minutes after half of the people."""
+    chosen = scenario("plain", cameras=4, people=2 * PEOPLE, seed=seed)
+    visits = simulate_network(chosen.network, chosen.crowd, seed=seed)
+    camera = chosen.network.nodes[1].camera_id
+    middle_s = visits[len(visits) // 2].true_enter_s
+    moved = tuple(
+        replace(visit, enter_s=visit.enter_s + 600.0, leave_s=visit.leave_s + 600.0)
+        if visit.camera_id == camera and visit.true_enter_s > middle_s
+        else visit
+        for visit in visits
+    )
+    told = _replay(chosen, moved, "full", CLEAR, seed, rate, disjoint=frozenset())
+    return _figures(told) | {"moved": camera, "warnings": list(told.warnings)}
+
+
+def medians(cameras: int, looks: str, seed: int) -> dict[str, Any]:
+    """Learned transition medians of every linked pair after 300 people."""
+    chosen = scenario("plain", cameras=cameras, people=PEOPLE_FOR_MEDIANS, seed=seed)
+    visits = simulate_network(chosen.network, chosen.crowd, seed=seed)
+    kind = CLEAR if looks == "clear" else Looks()
+    replay = _replay(chosen, visits, "transitions", kind, seed, 0.05)
+    model = TransitionModel()
+    for row in replay.transitions:
+        model.load(
+            row.from_camera_id, row.to_camera_id, row.histogram, updated_at_s=row.updated_at_s
+        )
+    at_s = max(row.updated_at_s for row in replay.transitions)
+    walked = _walked(visits)
+    pairs = []
+    for link in chosen.network.links:
+        way = (link.source, link.target)
+        true_s = link.transit.true_median_s
+        learned_s = model.typical_s(*way, at_s=at_s)
+        walked_s = float(np.median(walked[way])) if way in walked else float("nan")
+        pairs.append(
+            {
+                "way": "-".join(way),
+                "walked": len(walked.get(way, ())),
+                "support": round(model.support(*way, at_s=at_s), 1),
+                "true_s": round(true_s, 1),
+                "walked_s": round(walked_s, 1),
+                "learned_s": round(learned_s, 1),
+                "error": round(learned_s / true_s - 1, 4),
+                "error_of_walked": round(walked_s / true_s - 1, 4),
+            }
+        )
+    return {"pairs": pairs}
+
+
+def _walked(visits: Sequence[Visit]) -> dict[CameraPair, list[float]]:
+    """Times that people took from one camera to the next they were in."""
+    people: dict[int, list[Visit]] = {}
+    for visit in sorted(visits, key=lambda visit: visit.true_enter_s):
+        people.setdefault(visit.person, []).append(visit)
+    found: dict[CameraPair, list[float]] = {}
+    for own in people.values():
+        for before, after in zip(own, own[1:], strict=False):
+            way = (before.camera_id, after.camera_id)
+            found.setdefault(way, []).append(after.true_enter_s - before.true_leave_s)
+    return found
+
+
+def _replay(
+    chosen: Scenario,
+    visits: Sequence[Visit],
+    mode: Mode,
+    looks: Looks,
+    seed: int,
+    rate: float,
+    **wishes: Any,
+) -> Replay:
+    """Drive the engine with visits; it is told the true topology unless clocks are wrong."""
+    # With wrong clocks nobody knows who was anywhere at once, so no operator would configure it.
+    wrong = any(node.clock_offset_s for node in chosen.network.nodes)
+    disjoint = frozenset() if wrong else _pairs(chosen.network.disjoint_pairs)
+    scorer = DrawnScorer(visits, looks, seed=seed)
+    settings = packaged_coefficients(WEIGHTS).settings(
+        mode,
+        calibration_slope=1.0,
+        calibration_offset=0.0,
+        false_merge_rate=rate,
+        overlaps=_pairs(chosen.network.overlapping_pairs),
+        **({"disjoint": disjoint} | wishes),
+    )
+    counted = wishes.get("disjoint", disjoint)
+    return run_stream(
+        tracklets_of_visits(visits), scorer, scorer.vectors, settings, all_camera_pairs=counted
+    )
+
+
+def _pairs(pairs: Any) -> frozenset[CameraPair]:
+    return frozenset(pair_of(*sorted(pair)) for pair in pairs)
+
+
+def _figures(replay: Replay) -> dict[str, Any]:
+    figures = replay.figures
+    clusters = figures.clusters
+    return {
+        "idf1": round(clusters.idf1, 4),
+        "pair_precision": round(clusters.pair_precision, 4),
+        "pair_recall": round(clusters.pair_recall, 4),
+        "bcubed_f1": round(clusters.bcubed_f1, 4),
+        "identities": clusters.identities,
+        "true_identities": clusters.true_identities,
+        "false_links": figures.false_links,
+        "links": figures.links,
+        "at_once_in_one_camera": figures.in_two_places,
+        "at_once_in_disjoint_cameras": figures.in_two_cameras,
+        "violations_counted": replay.violations,
+    }
+
+
+def page(done: dict[str, Any], seed: int, rate: float) -> str:
+    """The page, from all figures."""
+    parts = [_HEAD.format(seed=seed, rate=100 * rate, people=PEOPLE)]
+    rows = []
+    for name, cameras in [*((name, 4) for name in SCENARIOS), ("plain", 8), ("plain", 16)]:
+        found = [done.get(f"{name}/{cameras}/{mode}") for mode in MODES]
+        full = found[MODES.index("full")]
+        if full is None:
+            continue
+        cells = [f"{100 * one['idf1']:.1f}" if one else "-" for one in found]
+        rows.append(
+            f"| {name} | {cameras} | {' | '.join(cells)} | {100 * full['pair_precision']:.1f} / "
+            f"{100 * full['pair_recall']:.1f} | {full['identities']} / "
+            f"{full['true_identities']} | {full['false_links']} of {full['links']} | "
+            f"{full['at_once_in_one_camera']} / {full['at_once_in_disjoint_cameras']} |"
+        )
+    parts.append(_IDENTITIES + "\n".join(rows) + "\n")
+    parts.append(_MEDIANS + "\n".join(_median_rows(done)) + "\n")
+    moved = done.get("moved-clock/4/full")
+    if moved:
+        named = ", ".join(f"`{text}`" for text in moved["warnings"]) or "nothing"
+        parts.append(
+            f"\n## A clock that moves\n\nThe clock of `{moved['moved']}` jumps by ten minutes after "
+            f"half of {2 * PEOPLE} people (easy looks). The engine said: {named}.\n"
+        )
+    return "".join(parts) + _TAIL
+
+
+def _median_rows(done: dict[str, Any]) -> list[str]:
+    rows = []
+    for looks in ("clear", "real"):
+        for cameras in CAMERAS:
+            found = done.get(f"medians/{cameras}/{looks}")
+            if found is None:
+                continue
+            pairs = found["pairs"]
+            error = np.array([abs(pair["error"]) for pair in pairs])
+            walked = np.array([abs(pair["error_of_walked"]) for pair in pairs])
+            error, walked = error[~np.isnan(error)], walked[~np.isnan(walked)]
+            rows.append(
+                f"| {looks} | {cameras} | {len(pairs)} | "
+                f"{np.mean([pair['walked'] for pair in pairs]):.0f} | "
+                f"{np.mean([pair['support'] for pair in pairs]):.0f} | "
+                f"{100 * np.median(error):.1f} | {100 * error.max():.1f} | "
+                f"{int((error <= 0.1).sum())} of {len(pairs)} | "
+                f"{100 * np.median(walked):.1f} | {100 * walked.max():.1f} |"
+            )
+    return rows
+
+
+_HEAD = """# Simulated networks: what is learned, and what each part is worth
+
+{people} people walk through networks of 4, 8 and 16 cameras on a grid of corridors; one scenario each
+for what makes it hard ([simulation](../simulation.md)). Seed {seed}, stated false-merge rate {rate:.0f} %.
+
+- **Looks are drawn, not photographed.** A crop is a vector; the logit of two tracks is a line over the
+  cosine of their means. Measured on 198 tracklets of 25 people of Market-1501 that the `default` weights
+  were not trained on, the calibrated logit of two people is -6.5 +- 2.1 and that of one person in two
+  cameras -0.9 +- 1.7; the drawn ones are -6.5 +- 2.1 and -0.8 +- 1.8. *Clear* looks (medians only) are
+  easier, so that what is learned shows, not what was confused.
+- **Nothing was fitted here.** Coefficients and thresholds are those shipped with the `default` weights.
+- The engine is told the true topology (`overlaps`, `disjoint`), except where clocks are wrong.
+
+"""
+
+_IDENTITIES = """## Identities
+
+IDF1 over cameras, per cent, with each part of the evidence; the other columns are of the full mode. *At
+once* are pairs of tracks of one identity that were in two places at once, in one camera / in two cameras
+whose views do not overlap; both must be 0.
+
+| scenario | cameras | appearance | + co-occurrence | + transitions | full | P / R | identities | false links | at once |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+_MEDIANS = """
+## Transition times after 300 people
+
+The learned typical time (median of the main mode) of every linked way against the true median, per cent.
+*Walked* is how many people took a way on average, *believed* what was learned from (decayed, weighted by
+belief). The last two columns are the error of the median of all true walks: nothing can be better than
+that, because with few walks per way chance alone moves a median.
+
+| looks | cameras | ways | walked | believed | median error | worst | within 10 % | walked: median | worst |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+_TAIL = """
+## Reproduce
+
+    python scripts/results_networks.py --out docs/results/networks.md --json docs/results/networks.json
+
+Figures per way and per mode are in `networks.json`; CPU seconds of every part, too.
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
