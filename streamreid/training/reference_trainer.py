@@ -22,7 +22,7 @@ from streamreid.training.checkpoint import read_checkpoint, write_checkpoint
 from streamreid.training.graph_sampler import ImagePicker, ImagePickerState, epoch_batches
 from streamreid.training.images import ImageSet
 from streamreid.training.losses import triplet_loss
-from streamreid.training.pair_maxima import pair_maxima
+from streamreid.training.pair_scores import pair_maxima
 from streamreid.training.sampling import step_generator
 from streamreid.training.trainer import StepReport
 

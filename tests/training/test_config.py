@@ -6,7 +6,7 @@ import pytest
 
 from streamreid.cli.train import load_train_config
 from streamreid.errors import ConfigError
-from streamreid.training.config import ReferenceSection
+from streamreid.training.config import EmbeddingSection, ReferenceSection
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -16,9 +16,9 @@ def test_shipped_examples_load(path: Path) -> None:
     assert load_train_config(path).name
 
 
-def test_there_are_three_examples() -> None:
+def test_there_are_four_examples() -> None:
     names = {path.stem for path in CONFIGS.glob("train_*.yaml")}
-    assert names == {"train_default", "train_market", "train_reference21"}
+    assert names == {"train_default", "train_embedding", "train_market", "train_reference21"}
 
 
 def test_the_reference_example_has_the_published_settings() -> None:
@@ -26,6 +26,14 @@ def test_the_reference_example_has_the_published_settings() -> None:
     assert isinstance(config.recipe, ReferenceSection)
     assert config.recipe == ReferenceSection()
     assert config.augment.values().erase_with == "white square"
+
+
+def test_the_baseline_trains_on_the_data_and_network_of_the_market_weights() -> None:
+    baseline = load_train_config(CONFIGS / "train_embedding.yaml")
+    market = load_train_config(CONFIGS / "train_market.yaml")
+    assert isinstance(baseline.recipe, EmbeddingSection)
+    for same in ("sources", "architecture", "start", "input_size", "hold_out_every"):
+        assert getattr(baseline, same) == getattr(market, same)
 
 
 def test_market_weights_train_on_one_source_from_imagenet() -> None:

@@ -88,6 +88,18 @@ def test_a_stopped_run_goes_on_and_ends_with_weights_that_load(root: Path, tmp_p
     assert set(result.figures) == {"made up"}
 
 
+def test_the_baseline_trains_and_goes_on_as_if_never_stopped(root: Path, tmp_path: Path) -> None:
+    settings = make_config(root).recipe.model_dump()
+    config = make_config(root, pair_softmax=None, embedding=settings)
+    run_training(config, tmp_path / "halves", Follower(stop_after=2).hooks())
+    halves = run_training(config, tmp_path / "halves", Follower().hooks())
+    whole = run_training(config, tmp_path / "whole", Follower().hooks())
+    assert halves.weights is not None
+    assert whole.weights is not None
+    assert halves.weights.read_bytes() == whole.weights.read_bytes()
+    assert "triplet" in whole.weights.with_suffix(".md").read_text(encoding="utf-8")
+
+
 def test_a_run_folder_of_other_settings_is_refused(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     run_training(make_config(root), out, Follower(stop_after=1).hooks())
