@@ -77,6 +77,9 @@ def run_camera(
     reason: EndReason = "stop" if stop() else "end"
     loop.finish()
     _drain(sender, live=source.info.live, stop=stop)
+    if reason == "end" and not sender.pending:
+        # Whoever dies after this has died for nothing: nobody needs to read the file again.
+        counters.set("complete", 1)
     sender.bye(reason)
     return reason
 

@@ -103,8 +103,9 @@ def close_books(run_dir: Path, row: CounterRow) -> Closing:
                         f"killed worker: {lost[kind]} messages are gone, it held {held}",
                     )
                 )
-        # the mark of a crash, whatever it was doing: see captured_until_s
-        counters.set("source_state", SOURCE_STATES.index("starting"))
+        if not row.values["complete"]:
+            # the mark of a crash, whatever it was doing: see resume.has_crashed
+            counters.set("source_state", SOURCE_STATES.index("starting"))
         counters.mark_closed()
     return Closing({kind: count for kind, count in lost.items() if count}, tuple(imbalances))
 

@@ -70,6 +70,9 @@ CameraGauge = Literal[
     "last_capture_at_s",  # capture time of that frame
     "last_ack_at_s",
     "connected",  # 1 while a matcher has welcomed this worker
+    "complete",  # 1 once everything of a file is stored or refused; only Bye is left to say
+    "passed_to_s",  # of a file: capture time up to which frames are passed over
+    "reached_before_s",  # how far workers before this one had come, which crashed
     "pressure_level",  # 0 none, 1 fewer detections, 2 fewer crops, 3 fewer tracks
 ]
 

@@ -128,7 +128,7 @@ class ProcessCounters:
         trace: TracebackType | None,
     ) -> None:
         if error is not None:
-            # not in order, although the books are: see captured_until_s
+            # not in order, although the books are: see resume.has_crashed
             self.set("source_state", SOURCE_STATES.index("starting"))
         self.mark_closed()
         self.close()
@@ -250,8 +250,9 @@ def create_counters(
     *,
     clock: Clock,
     ring: int = DEFAULT_RING,
+    gauges: Mapping[GaugeName, float] | None = None,
 ) -> ProcessCounters:
-    """Make this process' counter file, all zero.
+    """Make this process' counter file, all zero; it replaces one of the same name.
 
     Args:
         run_dir: Private folder of the run.
@@ -260,6 +261,7 @@ def create_counters(
         incarnation: Number of the process.
         clock: For the start time.
         ring: Acknowledged sequence numbers to keep per kind.
+        gauges: Gauges that are there from the first moment on.
 
     Raises:
         StoreError: The file cannot be made.
@@ -280,6 +282,8 @@ def create_counters(
         for index, value in enumerate(header):
             counters._u64[index] = value
         counters.set("started_at_s", clock.now_s())
+        for gauge, value in (gauges or {}).items():
+            counters.set(gauge, value)
         draft.rename(path)
     except OSError as exc:
         raise StoreError(f"cannot make the counter file '{path}': {exc.strerror}") from exc
@@ -324,6 +328,14 @@ def counter_paths(run_dir: Path, *, earlier: bool = False) -> list[Path]:
     return list((run_dir / (EARLIER_FOLDER if earlier else "counters")).glob("*.*.*"))
 
 
+def file_number(path: Path) -> int | None:
+    """What tells a counter file from another one of the same name; None when it is gone."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
+
+
 def ended_cameras(run_dir: Path) -> frozenset[CameraId]:
     """Cameras of this run from which nothing more will come: read to the end, or given up.
 
@@ -336,23 +348,6 @@ def ended_cameras(run_dir: Path) -> frozenset[CameraId]:
         for name, row in newest.items()
         if row.closed and row.values["source_state"] in over
     )
-
-
-def captured_until_s(run_dir: Path, camera_id: CameraId) -> float:
-    """How far the workers of a camera that have just crashed had read it, in capture time.
-
-    Returns:
-        Epoch seconds; minus infinity when the last worker did not crash, or had read nothing.
-    """
-    until_s = float("-inf")
-    rows = [row for row in read_counters(run_dir) if (row.role, row.name) == ("camera", camera_id)]
-    for row in reversed(rows):
-        crashed = row.closed and row.values["source_state"] == SOURCE_STATES.index("starting")
-        if not crashed:
-            break
-        if row.values["last_frame_at_s"]:
-            until_s = max(until_s, row.values["last_capture_at_s"])
-    return until_s
 
 
 def read_row(path: Path, *, acknowledged: bool = False) -> CounterRow | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streamreid.clock import Clock
 from streamreid.errors import StreamreidError
-from streamreid.messages import Kind
+from streamreid.messages import KINDS, Kind
 from streamreid.runtime.conservation import (
     Imbalance,
     StoredLookup,
@@ -21,6 +21,7 @@ from streamreid.runtime.counters import (
     CounterRow,
     counter_paths,
     create_counters,
+    file_number,
     read_counters,
     read_row,
 )
@@ -52,7 +53,7 @@ class Ledger:
         self._stored = stored
         self.imbalances: list[Imbalance] = []
         self._keep_ended = keep_ended
-        self._ended: dict[Path, CounterRow] = {}
+        self._ended: dict[Path, tuple[int, CounterRow]] = {}
         self._added_up: dict[tuple[Role, str], CounterRow] = {}
         self._verified: dict[tuple[int, Kind], int] = {}
 
@@ -76,11 +77,15 @@ class Ledger:
         """
         rows = list(self._added_up.values())
         for path in counter_paths(self._run_dir):
-            row = self._ended.get(path) or read_row(path, acknowledged=acknowledged)
-            if row is None:
+            file = file_number(path)
+            known = self._ended.get(path)
+            # a file that is read again has a new process with the old number, and a new file
+            same = known is not None and known[0] == file
+            row = known[1] if known and same else read_row(path, acknowledged=acknowledged)
+            if row is None or file is None:
                 continue
             if row.closed:
-                self._ended[path] = row
+                self._ended[path] = (file, row)
             rows.append(row)
         return sorted(rows, key=lambda row: (row.role, row.name, row.incarnation))
 
@@ -91,6 +96,13 @@ class Ledger:
                 for problem in self._unstored([row]):
                     self._report(problem)
                 self._close(row)
+                for kind in KINDS:
+                    self._verified.pop((row.incarnation, kind), None)
+
+    def has_finished(self, name: str) -> bool:
+        """Whether the last worker of a camera had nothing left to do when it ended."""
+        rows = [row for row in self.rows() if (row.role, row.name) == ("camera", name)]
+        return bool(rows and rows[-1].closed and rows[-1].values["complete"])
 
     def give_up(self, name: str, clock: Clock) -> None:
         """Leave word that no worker of a camera will be started again."""
@@ -103,11 +115,11 @@ class Ledger:
     def tidy(self) -> None:
         """Add up the oldest ended processes of workers that have many, and remove their files."""
         files: dict[tuple[Role, str], list[tuple[int, Path]]] = {}
-        for path, row in self._ended.items():
+        for path, (_, row) in self._ended.items():
             files.setdefault((row.role, row.name), []).append((row.incarnation, path))
         for worker, ended in files.items():
             for _, path in sorted(ended)[: -self._keep_ended]:
-                row = self._ended.pop(path)
+                _, row = self._ended.pop(path)
                 before = self._added_up.get(worker)
                 self._added_up[worker] = row if before is None else add_rows(before, row)
                 path.unlink(missing_ok=True)
@@ -163,7 +175,7 @@ class Ledger:
         if closing.lost:
             self._emit(
                 {
-                    "event": "messages lost with a killed worker",
+                    "event": "a killed worker took messages with it",
                     "level": "warning",
                     "process": "supervisor",
                     "camera": row.name,

@@ -6,13 +6,13 @@ from typing import Protocol
 
 from streamreid.errors import StoreError
 from streamreid.messages import Kind
-from streamreid.runtime.counters import CounterRow, Counts, counter_paths, read_row
+from streamreid.runtime.counters import CounterRow, Counts, counter_paths, file_number, read_row
 from streamreid.types import CameraId
 
 _WORKER_REASONS = ("queue_full", "shutdown", "worker_crash")
 """Drops that only the worker, or the supervisor in its stead, knows of."""
 
-_NOTHING: tuple[int, Mapping[str, int]] = (0, {})
+_NOTHING: tuple[int, Mapping[str, int]] = (0, dict.fromkeys(_WORKER_REASONS, 0))
 
 
 class BookStore(Protocol):
@@ -31,6 +31,9 @@ class BookStore(Protocol):
     ) -> None:
         """Write one worker's counters of one kind."""
 
+    def settle_crashes(self) -> None:
+        """Take back losses whose messages are there after all."""
+
 
 class StreamBooks:
     """Brings the store's `streams` table up to date with the counter files.
@@ -44,7 +47,7 @@ class StreamBooks:
         self._run_dir = run_dir
         self._store = store
         self._written: dict[tuple[int, Kind], tuple[int, Mapping[str, int]]] = {}
-        self._final: set[Path] = set()
+        self._final: dict[Path, int] = {}
 
     def record(self) -> int:
         """Write what has changed since the last time; returns how many rows that were.
@@ -53,22 +56,25 @@ class StreamBooks:
         together with everybody else.
         """
         earlier = counter_paths(self._run_dir, earlier=True)
-        return self._record(earlier) + self._record(counter_paths(self._run_dir))
+        count = self._record(earlier) + self._record(counter_paths(self._run_dir))
+        self._store.settle_crashes()
+        return count
 
     def _record(self, paths: Iterable[Path]) -> int:
         count = 0
         for path in paths:
-            if path in self._final:
+            file = file_number(path)
+            if self._final.get(path) == file:
                 continue
             row = read_row(path)
-            if row is None or row.role != "camera" or not row.consistent:
+            if row is None or file is None or row.role != "camera" or not row.consistent:
                 continue
             written = self._write(row)
             if written is None:
                 continue
             count += written
             if row.closed:
-                self._final.add(path)
+                self._final[path] = file
         return count
 
     def _write(self, row: CounterRow) -> int | None:
@@ -94,8 +100,4 @@ class StreamBooks:
 
 def _facts(counts: Counts) -> tuple[int, Mapping[str, int]]:
     """What the store does not know by itself."""
-    return counts.produced, {
-        reason: count
-        for reason, count in counts.dropped.items()
-        if count and reason in _WORKER_REASONS
-    }
+    return counts.produced, {reason: counts.dropped[reason] for reason in _WORKER_REASONS}

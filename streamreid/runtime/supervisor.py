@@ -242,6 +242,10 @@ class Supervisor:
         uptime_s = self._clock.monotonic_s() - child.started_at_s
         code = child.reap(self._taker(child))
         self._ledger.worker_died(child.spec.role, child.spec.name, process.pid)
+        if child.state in ("waiting", "parked", "failed") and self._ledger.has_finished(
+            child.spec.name
+        ):
+            child.state = "finished"
         expected = was_stopping or code == 0
         self._log(
             "info" if expected else "error",

@@ -24,6 +24,14 @@ _UPSERT_CAMERA = """
         clock_state = coalesce(excluded.clock_state, clock_state)
 """
 
+_SETTLE_CRASHES = """
+    UPDATE streams SET dropped = json_set(dropped, '$.worker_crash', max(0,
+        dropped ->> '$.worker_crash' + produced - stored
+            - (SELECT sum(value) FROM json_each(streams.dropped))))
+    WHERE dropped ->> '$.worker_crash' > 0
+        AND stored + (SELECT sum(value) FROM json_each(streams.dropped)) > produced
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class CameraFacts:
@@ -115,8 +123,25 @@ class Registry:
             ("produced", camera, incarnation, kind),
             "UPDATE streams SET produced = ?, dropped = json_patch(dropped, ?) "
             "WHERE camera_id = ? AND incarnation = ? AND kind = ?",
-            [(count, json.dumps(dict(dropped)), camera, incarnation, kind)],
+            # null takes a reason out: a file that is read again makes good what a crash had cost
+            [
+                (
+                    count,
+                    json.dumps({reason: number or None for reason, number in dropped.items()}),
+                    camera,
+                    incarnation,
+                    kind,
+                )
+            ],
         )
+
+    def settle_crashes(self) -> None:
+        """Take back losses of killed workers that did arrive.
+
+        A worker that is killed between a commit and its acknowledgement is booked as having taken
+        the message with it; the store knows better. Only ever makes a loss smaller.
+        """
+        self._say(("settled",), _SETTLE_CRASHES, [()])
 
     def write_waiting(self) -> None:
         """Write what waits, inside a transaction that somebody else began."""

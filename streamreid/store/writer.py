@@ -250,9 +250,14 @@ class StoreWriter:
             kind: Kind of message.
             produced: Messages made so far.
             dropped: Drops that only the worker knows of, such as `queue_full`; these reasons are
-                overwritten, those counted here (`stale`, `rejected`, `disk_full`) are kept.
+                overwritten (0 takes one out), those counted here (`stale`, `rejected`, `disk_full`)
+                are kept.
         """
         self._registry.produced(camera_id, incarnation, kind, produced, dropped)
+
+    def settle_crashes(self) -> None:
+        """Take back losses of killed workers whose messages the store holds after all."""
+        self._registry.settle_crashes()
 
     def audit(self, actor: str, action: str, detail: Mapping[str, str | int | None]) -> None:
         """Record who changed or looked up what through the control channel."""

@@ -1,6 +1,5 @@
 """Books that add up are left alone; books that do not are found, however they were closed."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from streamreid.runtime.counters import (
     CounterRow,
     KindBook,
     ProcessCounters,
-    captured_until_s,
     create_counters,
     ended_cameras,
     read_counters,
@@ -25,7 +23,6 @@ from streamreid.runtime.counters import (
 from streamreid.runtime.ledger import Ledger
 from streamreid.runtime.logs import Record
 from streamreid.runtime.status import RunStatus
-from streamreid.types import CameraId
 from tests.fakes import ManualClock
 
 
@@ -258,35 +255,6 @@ def read_until(run_dir: Path, incarnation: int, captured_at_s: float, end: str) 
     else:
         counters.mark_closed()
         counters.close()
-
-
-@pytest.mark.parametrize(
-    ("workers", "until_s"),
-    [
-        ([], -math.inf),
-        ([(50.0, "crash")], 50.0),
-        ([(50.0, "crash"), (70.0, "crash")], 70.0),
-        ([(50.0, "crash"), (0.0, "crash")], 50.0),
-        ([(50.0, "running")], -math.inf),
-        ([(50.0, "crash"), (70.0, "running")], -math.inf),
-        ([(70.0, "running"), (50.0, "crash")], 50.0),
-    ],
-    ids=[
-        "nobody",
-        "one",
-        "two",
-        "the second had not come so far",
-        "stopped in order",
-        "crashed, then stopped in order",
-        "stopped, then crashed",
-    ],
-)
-def test_a_file_goes_on_where_a_crashed_worker_had_come_to(
-    tmp_path: Path, workers: list[tuple[float, str]], until_s: float
-) -> None:
-    for incarnation, (captured_at_s, end) in enumerate(workers, start=1):
-        read_until(tmp_path, incarnation, captured_at_s, end)
-    assert captured_until_s(tmp_path, CameraId("door")) == until_s
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from streamreid.runtime.counters import CounterRow, read_counters
 from streamreid.simulation.demo_scene import demo_scene, short_scene
 from streamreid.simulation.recording import record_scene
 
@@ -120,13 +121,40 @@ def test_a_killed_matcher_comes_back_and_nobody_is_lost(
     assert _rows(config, "SELECT count(*) FROM runs WHERE exit_reason = 'crash'") == [(1,)]
 
 
+@pytest.mark.slow
+def test_a_killed_camera_worker_reads_its_file_again_and_nothing_is_lost_or_doubled(
+    running: tuple[Path, subprocess.Popen[bytes]], scene: Path, tmp_path: Path
+) -> None:
+    config, process = running
+    _wait_for_crops(config, process)
+    victims = [
+        row.pid
+        for row in _counters(config)
+        if row.role == "camera" and not row.closed and row.values["frames_detected"]
+    ]
+    os.kill(victims[0], signal.SIGKILL)
+    assert process.wait(180) == 0
+    calm = tmp_path / "calm"
+    calm.mkdir()
+    undisturbed = _config(scene, calm)
+    assert _run(undisturbed).returncode == 0
+    for query in RESULTS:
+        assert _rows(config, query) == _rows(undisturbed, query), query
+    for _, produced, stored, dropped in _rows(
+        config, "SELECT kind, produced, stored, dropped FROM streams"
+    ):
+        assert (produced, dropped) == (stored, "{}")
+
+
+def _counters(config: Path) -> list[CounterRow]:
+    return read_counters(config.with_name("streamreid.run"))
+
+
 def _wait_for_crops(config: Path, process: subprocess.Popen[bytes]) -> int:
     """Process id of the matcher once it has stored something."""
-    from streamreid.runtime.counters import read_counters
-
     deadline = time.monotonic() + 80
     while time.monotonic() < deadline and process.poll() is None:
-        for row in read_counters(config.with_name("streamreid.run")):
+        for row in _counters(config):
             if row.role == "matcher" and row.values["crops_stored"] > 0:
                 return row.pid
         time.sleep(0.02)

@@ -84,6 +84,25 @@ def test_counters_say_stored_and_dropped_by_reason(path: Path) -> None:
     assert produced == 1 + sum(reasons.values())
 
 
+@pytest.mark.parametrize(
+    ("produced", "lost", "left"), [(5, 4, 3), (2, 4, 0), (6, 4, 4), (9, 2, 2), (3, 0, None)]
+)
+def test_a_killed_worker_lost_nothing_that_is_stored(
+    path: Path, produced: int, lost: int, left: int | None
+) -> None:
+    """The store holds one crop and refused one; only what is proved to be there is taken back."""
+    with open_writer(path) as store:
+        drops = (Drop(message(2), "stale"),)
+        store.commit(Batch(crops=(crop_row(store, 1),), drops=drops))
+        store.set_produced(DOOR, INCARNATION, "crop", produced, {"worker_crash": lost})
+        store.settle_crashes()
+        store.settle_crashes()
+    ((dropped,),) = rows(path, "SELECT dropped FROM streams WHERE kind = 'crop'")
+    reasons = json.loads(str(dropped))
+    assert reasons.pop("stale") == 1
+    assert reasons == ({} if left is None else {"worker_crash": left})
+
+
 def test_what_was_decided_first_is_what_is_acknowledged(path: Path) -> None:
     with open_writer(path) as store:
         row = crop_row(store, 1)
