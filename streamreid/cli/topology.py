@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
 Cameras = Annotated[Path, typer.Option("--cameras", "-c", help="The cams.yaml of the run.")]
 _DEFAULT = Path("cams.yaml")
-_OVERLAP = 0.3
 
 
 def register(app: typer.Typer) -> None:
@@ -19,6 +18,8 @@ def register(app: typer.Typer) -> None:
     group.command("show")(show)
     group.command("export")(export)
     group.command("reset")(reset)
+    group.command("freeze")(freeze)
+    group.command("thaw")(thaw)
     app.add_typer(group, name="topology")
 
 
@@ -38,17 +39,18 @@ def show(
     model, at_s = _load(cameras)
     ways = _ways(model, at_s)
     table = Table(title="from one camera to the next")
-    for title in ("from", "to", "people", "median", "10 % to 90 %", "at once"):
+    for title in ("from", "to", "people", "typical", "10 % to 90 %", "at once"):
         table.add_column(title)
     for way in ways:
         table.add_row(
             way["from"],
             way["to"],
             f"{way['support']:.1f}",
-            f"{way['median_s']:.1f} s",
+            f"{way['typical_s']:.1f} s",
             f"{way['p10_s']:.1f} to {way['p90_s']:.1f} s",
             f"{100 * way['overlap_share']:.0f} %"
-            + (" (views overlap)" if way["views_overlap"] else ""),
+            + (" (views overlap)" if way["views_overlap"] else "")
+            + (" (never at once)" if way["never_at_once"] else ""),
         )
     Console().print(table)
     if out is not None:
@@ -113,15 +115,62 @@ def reset(
     Console().print(f"{count} ways between cameras were forgotten", highlight=False)
 
 
+def freeze(cameras: Cameras = _DEFAULT) -> None:
+    """Keep what was learned as it is, for instance before an unusual day; it stays in use.
+
+    Example: streamreid topology freeze --cameras cams.yaml
+    """
+    _set_frozen(cameras, frozen=True)
+
+
+def thaw(cameras: Cameras = _DEFAULT) -> None:
+    """Go on learning after `freeze`.
+
+    Example: streamreid topology thaw --cameras cams.yaml
+    """
+    _set_frozen(cameras, frozen=False)
+
+
+def _set_frozen(cameras: Path, *, frozen: bool) -> None:
+    """Ask the running matcher, or change the store at rest."""
+    from rich.console import Console
+
+    from streamreid.clock import SystemClock
+    from streamreid.config.load import load_config
+    from streamreid.control import request, socket_path
+    from streamreid.errors import AssociationError
+    from streamreid.runtime.topology_desk import freeze_at_rest
+    from streamreid.store.rows import RunInfo
+    from streamreid.store.writer import open_store
+
+    config = load_config(cameras)
+    verb = "freeze" if frozen else "thaw"
+    if socket_path(config.resolved_run_dir, "matcher").exists():
+        request(config.resolved_run_dir, f"topology.{verb}")
+    elif not config.store.path.exists():
+        raise AssociationError(f"there is no store at '{config.store.path}'; run streamreid first")
+    else:
+        clock = SystemClock()
+        with open_store(
+            config.store.path, run=RunInfo(), clock=clock, owner=f"topology {verb}"
+        ) as writer:
+            freeze_at_rest(writer, frozen, at_s=clock.now_s())
+    said = "transition times stay as they are" if frozen else "transition times are learned again"
+    Console().print(said, highlight=False)
+
+
 def _load(cameras: Path) -> "tuple[TransitionModel, float]":
     """The learned model of a store, and the time of its latest observation."""
     from streamreid.config.load import load_config
     from streamreid.store.reader import open_reader
     from streamreid.tlift.transition import TransitionModel
+    from streamreid.types import CameraId
 
-    with open_reader(load_config(cameras).store.path) as reader:
+    config = load_config(cameras)
+    with open_reader(config.store.path) as reader:
         rows = reader.transitions()
-    model = TransitionModel()
+    known = ((CameraId(one), CameraId(other)) for one, other in config.topology.overlaps)
+    model = TransitionModel(overlaps=known)
     for row in rows:
         model.load(
             row.from_camera_id, row.to_camera_id, row.histogram, updated_at_s=row.updated_at_s
@@ -139,10 +188,12 @@ def _ways(model: "TransitionModel", at_s: float) -> list[dict[str, Any]]:
                 "to": target,
                 "support": model.support(source, target, at_s=at_s),
                 "median_s": model.quantile_s(source, target, 0.5, at_s=at_s),
+                "typical_s": model.typical_s(source, target, at_s=at_s),
                 "p10_s": model.quantile_s(source, target, 0.1, at_s=at_s),
                 "p90_s": model.quantile_s(source, target, 0.9, at_s=at_s),
                 "overlap_share": share,
-                "views_overlap": source != target and share >= _OVERLAP,
+                "views_overlap": model.views_overlap(source, target),
+                "never_at_once": model.never_at_once(source, target, at_s=at_s),
             }
         )
     return found
@@ -202,7 +253,7 @@ def _draw(model: "TransitionModel", at_s: float, out: Path) -> None:
         axes.plot(CENTRES_S, model.density(way["from"], way["to"], at_s=at_s))
         limit = max(60.0, 2 * abs(way["p90_s"]))
         axes.set_xlim(-limit / 4, limit)
-        axes.set_title(f"{way['from']} to {way['to']}: {way['median_s']:.0f} s", fontsize=8)
+        axes.set_title(f"{way['from']} to {way['to']}: {way['typical_s']:.0f} s", fontsize=8)
         axes.tick_params(labelsize=6)
     try:
         figure.savefig(out, dpi=120)

@@ -138,6 +138,7 @@ class Engine:
         self._resume_s = max((row.decided_at_s for row in engine_rows), default=-math.inf)
         self._corrections.restore(state.decisions)
         self._resolver.restore(state.transitions)
+        self._resolver.time.restore_records(state.records)
 
     def _adopt(self, row: RestoredTrack) -> None:
         """Take over a track as the store remembers it."""
@@ -168,6 +169,21 @@ class Engine:
         """Final tracks whose identity was in two places at once; 0 unless events came too late."""
         return self._resolver.violations
 
+    def freeze(self, frozen: bool, at_s: float) -> Outcome:
+        """Stop learning transition times, or go on; what was learned stays in use.
+
+        Args:
+            frozen: True to stop.
+            at_s: Event time now, epoch seconds.
+        """
+        self._resolver.time.freeze(frozen, at_s=at_s)
+        return self._outcome()
+
+    @property
+    def frozen(self) -> bool:
+        """Whether transition times are kept as they are."""
+        return self._resolver.time.transitions.frozen
+
     def warnings(self) -> list[str]:
         """What an operator should look at, such as a camera whose clock seems to have moved."""
         return self._resolver.time.warnings()
@@ -179,7 +195,8 @@ class Engine:
 
     def _outcome(self) -> Outcome:
         decisions, identities = self._ledger.drain()
-        return Outcome(decisions, identities, self._resolver.time.drain())
+        time = self._resolver.time
+        return Outcome(decisions, identities, time.drain(), time.drain_records())
 
     def _advance(self, watermark_s: float) -> None:
         self._watermark_s = max(self._watermark_s, watermark_s)

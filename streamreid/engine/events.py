@@ -15,6 +15,7 @@ __all__ = [
     "Outcome",
     "RestoredState",
     "RestoredTrack",
+    "TimeRecord",
     "TrackClosed",
     "TrackSeen",
     "TransitionUpdate",
@@ -141,12 +142,28 @@ class TransitionUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeRecord:
+    """What the engine knows about how far times can be trusted, to be kept by the store.
+
+    Attributes:
+        name: What it is about, such as `clock:lobby`; a newer record of that name replaces it.
+        values: Numbers and camera names; their meaning is the engine's.
+        updated_at_s: Event time, epoch seconds.
+    """
+
+    name: str
+    values: tuple[float | str, ...]
+    updated_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Everything that one call of the engine changed, in order."""
 
     decisions: tuple[Decision, ...] = ()
     identities: tuple[IdentityUpdate, ...] = ()
     transitions: tuple[TransitionUpdate, ...] = ()
+    records: tuple[TimeRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +176,7 @@ class RestoredState:
         decisions: The ledger rows of the tracks above, oldest first.
         transitions: Learned transition times.
         next_identity_id: First id never used before.
+        records: How far times could be trusted.
     """
 
     tracks: tuple[RestoredTrack, ...]
@@ -166,3 +184,4 @@ class RestoredState:
     decisions: tuple[Decision, ...]
     transitions: tuple[TransitionUpdate, ...]
     next_identity_id: int
+    records: tuple[TimeRecord, ...] = ()

@@ -8,7 +8,7 @@ import numpy as np
 
 from streamreid.association.constraints import CameraPair, pair_of
 from streamreid.engine.clock_health import ClockWatch
-from streamreid.engine.events import TransitionUpdate
+from streamreid.engine.events import TimeRecord, TransitionUpdate
 from streamreid.engine.settings import TimeSettings
 from streamreid.engine.tracks import Track
 from streamreid.tlift.cooccurrence import CooccurrenceState
@@ -32,6 +32,8 @@ class TimeTerms:
 
 
 NO_TERMS = TimeTerms()
+
+_COMPANIONS, _CLOCK, _WATCH, _FROZEN = "companions", "clock", "watch", "frozen"
 
 
 @dataclass(slots=True)
@@ -99,6 +101,7 @@ class TimeEvidence:
     learned: dict[CameraPair, float] = field(default_factory=dict)
     clocks: ClockWatch = field(default_factory=ClockWatch)
     _never_at_once: frozenset[CameraPair] | None = None
+    _tried: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -189,7 +192,7 @@ class TimeEvidence:
             return
         track.taught.add(match.key)
         own, *rest = self.terms(track, [match, *others], at_s=at_s)
-        self._examine(track, match, own, rest)
+        self._examine(track, match, own, rest, at_s)
         if not self.settings.transitions:
             return
         source, target, delta_s = passage(track, match)
@@ -261,16 +264,61 @@ class TimeEvidence:
         ]
         return found
 
-    def _examine(self, track: Track, match: Track, own: TimeTerms, rest: list[TimeTerms]) -> None:
+    def freeze(self, frozen: bool, *, at_s: float) -> None:
+        """Keep the learned transition times as they are, or learn on."""
+        self.transitions.frozen = frozen
+        self._tried[_FROZEN] = at_s
+
+    def drain_records(self) -> tuple[TimeRecord, ...]:
+        """How far times can be trusted, as far as it changed since the last call."""
+        found = tuple(
+            TimeRecord(name, self._record(name), at_s) for name, at_s in self._tried.items()
+        )
+        self._tried.clear()
+        return found
+
+    def restore_records(self, records: tuple[TimeRecord, ...]) -> None:
+        """Take over from the store how far times could be trusted."""
+        for record in records:
+            kind, _, camera = record.name.partition(":")
+            if kind == _WATCH:
+                self.clocks.load(CameraId(camera), list(record.values))
+            elif kind == _FROZEN:
+                self.transitions.frozen = bool(float(record.values[0]))
+            elif kind in (_CLOCK, _COMPANIONS):
+                count, total, squares = (float(value) for value in record.values)
+                trial = Probation(count=count, total=total, squares=squares)
+                if kind == _CLOCK:
+                    self.clock_helps[CameraId(camera)] = trial
+                else:
+                    self.companions_help = trial
+        self._never_at_once = None
+
+    def _record(self, name: str) -> tuple[float | str, ...]:
+        kind, _, camera = name.partition(":")
+        if kind == _FROZEN:
+            return (float(self.transitions.frozen),)
+        if kind == _WATCH:
+            return tuple(self.clocks.dump(CameraId(camera)))
+        trial = self.companions_help if kind == _COMPANIONS else self.clock_helps[CameraId(camera)]
+        return (trial.count, trial.total, trial.squares)
+
+    def _examine(
+        self, track: Track, match: Track, own: TimeTerms, rest: list[TimeTerms], at_s: float
+    ) -> None:
         """Put both terms to the test on a believed match."""
         usual = [terms.cooccurrence for terms in rest if terms.cooccurrence is not None]
         if own.cooccurrence is not None and usual:
             self.companions_help.observe(own.cooccurrence - float(np.mean(usual)))
+            self._tried[_COMPANIONS] = at_s
         usual = [terms.transition for terms in rest if terms.transition is not None]
         if own.transition is not None and usual:
-            for camera in {track.camera_id, match.camera_id}:
+            for camera in sorted({track.camera_id, match.camera_id}):
                 probation = self.clock_helps.setdefault(camera, Probation())
                 probation.observe(own.transition - float(np.mean(usual)))
+                self._tried[f"{_CLOCK}:{camera}"] = at_s
+                if track.camera_id != match.camera_id:
+                    self._tried[f"{_WATCH}:{camera}"] = at_s
             self.clocks.observe(
                 track.camera_id, match.camera_id, own.transition - float(np.mean(usual))
             )

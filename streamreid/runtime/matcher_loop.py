@@ -323,7 +323,7 @@ class MatcherLoop:
         self._decide(self._engine.tick(self._clock.now_s()))
 
     def _decide(self, outcome: Outcome) -> None:
-        if outcome.decisions or outcome.identities or outcome.transitions:
+        if outcome != Outcome():
             self._unsaved.append(outcome)
 
     def _save(self) -> None:
@@ -334,6 +334,7 @@ class MatcherLoop:
             tuple(row for one in self._unsaved for row in one.decisions),
             tuple(row for one in self._unsaved for row in one.identities),
             tuple(row for one in self._unsaved for row in one.transitions),
+            tuple(row for one in self._unsaved for row in one.records),
         )
         try:
             self._writer.commit(Batch(outcome=outcome))

@@ -3,9 +3,10 @@
 import hashlib
 import logging
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ import torch
 from streamreid.clock import SystemClock
 from streamreid.config.coefficients import coefficients_for
 from streamreid.config.models import Config
-from streamreid.control import ControlServer, socket_path
+from streamreid.control import Arguments, Caller, ControlServer, socket_path
 from streamreid.detection.machine import machine_key
 from streamreid.detection.weights import default_cache_dir
 from streamreid.engine.engine import Engine
@@ -28,6 +29,8 @@ from streamreid.runtime.counters import ProcessCounters
 from streamreid.runtime.matcher_chores import Chores
 from streamreid.runtime.matcher_loop import MatcherLoop
 from streamreid.runtime.stream_books import StreamBooks
+from streamreid.runtime.topology_desk import PREFIX as TOPOLOGY_PREFIX
+from streamreid.runtime.topology_desk import TopologyDesk
 from streamreid.store.housekeeping import Housekeeper, HousekeepingRules
 from streamreid.store.restore import gallery_rows, last_event_s, restore
 from streamreid.store.rows import RunInfo
@@ -165,11 +168,19 @@ def build_chores(
 def open_control(
     config: Config, engine: Engine, writer: StoreWriter, loop: MatcherLoop
 ) -> ControlServer:
-    """Where operators ask the matcher for corrections."""
-    desk = CorrectionDesk(
+    """Where operators ask the matcher for corrections, and about the ways between cameras."""
+    corrections = CorrectionDesk(
         engine, writer, commit=loop.commit_outcome, now_s=lambda: loop.event_time_s
     )
-    return ControlServer(socket_path(config.resolved_run_dir, "matcher"), desk.handle)
+    topology = TopologyDesk(
+        engine, writer, commit=loop.commit_outcome, now_s=lambda: loop.event_time_s
+    )
+
+    def handle(verb: str, arguments: Arguments, caller: Caller) -> Mapping[str, Any]:
+        desk = topology if verb.startswith(TOPOLOGY_PREFIX) else corrections
+        return desk.handle(verb, arguments, caller)
+
+    return ControlServer(socket_path(config.resolved_run_dir, "matcher"), handle)
 
 
 def describe_run(config: Config, scorer: LocalScorer) -> RunInfo:

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamreid.engine.events import Decision, IdentityUpdate, Outcome, TransitionUpdate
+from streamreid.engine.events import (
+    Decision,
+    IdentityUpdate,
+    Outcome,
+    TimeRecord,
+    TransitionUpdate,
+)
 from streamreid.errors import StoreError
 from streamreid.messages import Disposition
 from streamreid.store.rows import Batch, CropRow, DetectionRows, MessageId, OutboxEvent, TrackEnd
@@ -153,6 +159,7 @@ class Inserter:
         self._write_identities(outcome.identities)
         self._write_decisions(outcome.decisions)
         self._write_transitions(outcome.transitions)
+        self._write_records(outcome.records)
 
     def _write_identities(self, identities: Iterable[IdentityUpdate]) -> None:
         self._connection.executemany(
@@ -205,6 +212,13 @@ class Inserter:
                 )
                 for row in transitions
             ],
+        )
+
+    def _write_records(self, records: Iterable[TimeRecord]) -> None:
+        self._connection.executemany(
+            "INSERT INTO time_records (name, value, updated_at) VALUES (?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
+            [(row.name, json.dumps(row.values), row.updated_at_s) for row in records],
         )
 
     def _write_events(self, events: Iterable[OutboxEvent]) -> None:

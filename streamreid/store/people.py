@@ -105,7 +105,7 @@ def _track(row: tuple[int, str, float, float, int, int | None, int, int]) -> Res
 
 
 def forget_transitions(writer: StoreWriter, source: str | None, target: str | None) -> int:
-    """Delete learned transition times.
+    """Delete learned transition times, and what was found about the clocks of these cameras.
 
     Args:
         writer: The store.
@@ -115,7 +115,15 @@ def forget_transitions(writer: StoreWriter, source: str | None, target: str | No
     Returns:
         How many camera pairs were forgotten.
     """
+    cameras = sorted({name for name in (source, target) if name is not None})
     with writer.transaction():
+        if cameras:
+            writer.connection.executemany(
+                "DELETE FROM time_records WHERE name IN ('clock:' || ?1, 'watch:' || ?1)",
+                [(name,) for name in cameras],
+            )
+        else:
+            writer.connection.execute("DELETE FROM time_records WHERE name != 'frozen'")
         return writer.connection.execute(
             "DELETE FROM transitions WHERE "
             "(?1 IS NULL OR from_camera_id = (SELECT id FROM cameras WHERE name = ?1)) AND "

@@ -1,5 +1,6 @@
 """What the store hands back on start, so that engine and gallery go on as if uninterrupted."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -8,6 +9,7 @@ from streamreid.engine.events import (
     IdentityUpdate,
     RestoredState,
     RestoredTrack,
+    TimeRecord,
     TransitionUpdate,
 )
 from streamreid.messages import Kind
@@ -47,6 +49,7 @@ def restore(store: StoreWriter, *, since_s: float) -> RestoredState:
             decisions=_decisions(store, since_s),
             transitions=_transitions(store),
             next_identity_id=_next_identity_id(store),
+            records=_records(store),
         )
 
 
@@ -187,6 +190,13 @@ def _transitions(store: StoreWriter) -> tuple[TransitionUpdate, ...]:
         TransitionUpdate(CameraId(origin), CameraId(target), histogram, support, updated)
         for origin, target, histogram, support, updated in rows
     )
+
+
+def _records(store: StoreWriter) -> tuple[TimeRecord, ...]:
+    rows = store.connection.execute(
+        "SELECT name, value, updated_at FROM time_records ORDER BY name"
+    )
+    return tuple(TimeRecord(name, tuple(json.loads(value)), at) for name, value, at in rows)
 
 
 def _next_identity_id(store: StoreWriter) -> int:

@@ -177,6 +177,14 @@ WHERE tracks.identity_id IS NOT NULL
 ORDER BY tracks.identity_id, tracks.started_at;
 """
 
+_TIME_RECORDS = """
+CREATE TABLE time_records (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL,
+    updated_at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
 
 def migrations() -> Migrations:
     """The steps from an empty file to today's schema; a step never changes once shipped."""
@@ -188,6 +196,11 @@ def migrations() -> Migrations:
         for statement in _statements(_TABLES):
             db.conn.execute(statement)
         db.conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+    @steps()
+    def m002_time_records(db: Database) -> None:
+        for statement in _statements(_TIME_RECORDS):
+            db.conn.execute(statement)
 
     return steps
 

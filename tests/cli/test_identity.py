@@ -165,3 +165,17 @@ def test_topology_is_shown_exported_and_reset(
     assert "0 ways" in capsys.readouterr().out
     assert run(cams, "topology", "reset", "--from", "door", "--to", "hall") == 0
     assert "1 ways" in capsys.readouterr().out
+
+
+def test_topology_is_frozen_and_thawed_at_rest(
+    cams: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for verb, said, value in (("freeze", "stay", "[1.0]"), ("thaw", "again", "[0.0]")):
+        assert run(cams, "topology", verb) == 0
+        assert said in capsys.readouterr().out
+        with sqlite3.connect(cams.parent / "site.sqlite") as connection:
+            rows = connection.execute("SELECT name, value FROM time_records").fetchall()
+        assert rows == [("frozen", value)]
+    assert run(cams, "topology", "reset") == 0
+    with sqlite3.connect(cams.parent / "site.sqlite") as connection:
+        assert connection.execute("SELECT count(*) FROM time_records").fetchone() == (1,)

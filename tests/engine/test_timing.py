@@ -130,6 +130,45 @@ def test_learned_ways_are_handed_out_once_and_come_back() -> None:
     assert other.transitions.support(A, B, at_s=1000.0) == pytest.approx(10.0, rel=1e-3)
 
 
+def test_a_trial_goes_on_after_a_restart() -> None:
+    """What had earned trust, and what had lost it, comes back with the learned times."""
+    evidence = TimeEvidence(SETTINGS)
+    rng = np.random.default_rng(1)
+    teach(evidence, [30 * float(np.exp(0.2 * x)) for x in rng.standard_normal(60)])
+    evidence.companions_help.observe(1.0)
+    evidence.freeze(True, at_s=6000.0)
+    updates, records = evidence.drain(), evidence.drain_records()
+    assert {record.name for record in records} == {
+        *("clock:a", "clock:b", "watch:a", "watch:b", "frozen")
+    }
+    assert evidence.drain_records() == ()
+    again = TimeEvidence(SETTINGS)
+    again.restore(updates)
+    again.restore_records(records)
+    assert again.transitions.frozen
+    assert again.clock_helps == evidence.clock_helps
+    assert again.clocks.cameras == evidence.clocks.cameras
+    now, usual = track(9000, B, 1e4), track(9001, A, 9968.0)
+    term, same = (
+        one.trusted(one.terms(now, [usual], at_s=1e4)[0], B, A).transition
+        for one in (evidence, again)
+    )
+    assert term is not None
+    assert same == pytest.approx(term, rel=1e-4)
+
+
+def test_what_is_frozen_is_used_and_does_not_change() -> None:
+    evidence = TimeEvidence(SETTINGS)
+    teach(evidence, [30.0] * 40)
+    before = evidence.transitions.dump(A, B)
+    evidence.freeze(True, at_s=4000.0)
+    teach(evidence, [300.0] * 40, seed=1)
+    assert evidence.transitions.dump(A, B) == before
+    evidence.freeze(False, at_s=8000.0)
+    teach(evidence, [300.0] * 5, seed=2)
+    assert evidence.transitions.dump(A, B) != before
+
+
 def test_companions_lift_whoever_came_when_they_came() -> None:
     """Two of a group were matched at about 100 s in B; a third candidate at 100 s is lifted."""
     evidence = TimeEvidence(TimeSettings(cooccurrence=True, sigma_s=20.0, pivots=2))

@@ -43,7 +43,7 @@ def test_every_table_is_strict(tmp_path: Path) -> None:
     with open_writer(tmp_path / "s.sqlite") as store:
         rows = store.connection.execute("PRAGMA table_list").fetchall()
     ours = [row for row in rows if row[2] == "table" and not row[1].startswith(("sqlite_", "_"))]
-    assert len(ours) == 13
+    assert len(ours) == 14
     assert all(row[5] == 1 for row in ours), ours
 
 

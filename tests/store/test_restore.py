@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from streamreid.engine.events import Outcome, TransitionUpdate
+from streamreid.engine.events import Outcome, TimeRecord, TransitionUpdate
 from streamreid.store import Batch, gallery_rows, last_event_s, restore
 from tests.store.builders import DOOR, HALL, crop_row, full_batch, open_writer, outcome
 
@@ -25,6 +25,9 @@ def test_tracks_come_back_with_crops_and_their_last_decision(tmp_path: Path) -> 
         late = crop_row(store, 60, track=50, at_s=155.0)
         update = TransitionUpdate(DOOR, HALL, b"h", 2.0, 9.0)
         store.commit(Batch(crops=(late,), outcome=Outcome(transitions=(update,))))
+        for values in ((1.0,), (8.5, "hall", -0.25)):
+            record = TimeRecord("watch:door", values, 9.0)
+            store.commit(Batch(outcome=Outcome(records=(record,))))
         store.commit(Batch(outcome=outcome(new.crops[0].track, 77, revision=1)))
     with open_writer(tmp_path / "s.sqlite") as store:
         state = restore(store, since_s=150.0)
@@ -37,6 +40,7 @@ def test_tracks_come_back_with_crops_and_their_last_decision(tmp_path: Path) -> 
         assert [decision.revision for decision in state.decisions] == [0, 1]
         assert {identity.identity_id for identity in state.identities} == {77}
         assert state.transitions == (update,)
+        assert state.records == (record,)
         assert state.next_identity_id == 78
         assert last_event_s(store) == 160.0
         assert len(restore(store, since_s=0.0).tracks) == 2
