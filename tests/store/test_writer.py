@@ -97,7 +97,7 @@ def test_a_killed_worker_lost_nothing_that_is_stored(
         store.set_produced(DOOR, INCARNATION, "crop", produced, {"worker_crash": lost})
         store.settle_crashes()
         store.settle_crashes()
-    ((dropped,),) = rows(path, "SELECT dropped FROM streams WHERE kind = 'crop'")
+    (dropped,), *_ = rows(path, "SELECT dropped FROM streams WHERE kind = 'crop'")
     reasons = json.loads(str(dropped))
     assert reasons.pop("stale") == 1
     assert reasons == ({} if left is None else {"worker_crash": left})
