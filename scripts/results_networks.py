@@ -286,8 +286,8 @@ _MEDIANS = """
 
 The learned typical time (median of the main mode) of every linked way against the true median, per
 cent. *Walked* is how many people took a way on average, *believed* what was learned from (weighted
-by belief). The last two columns are the error of the median of all true walks: with few walks per way
-chance alone moves a median that far, whatever is learned.
+by belief). The last two columns are the error of the median of all true walks: with few walks per
+way chance alone moves a median that far, whatever is learned.
 
 | looks | cameras | ways | walked | believed | median | worst | within 10 % | walked: med. | worst |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |

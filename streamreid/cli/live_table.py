@@ -119,7 +119,18 @@ def summary(status: RunStatus) -> str:
             continue
         for kind, counts in status.books(worker.name).items():
             lines.append(f"{worker.name} {kind}: {_equation(counts)}")
+    lines.append(notices(status))
     return "\n".join(lines)
+
+
+def notices(status: RunStatus) -> str:
+    """What the decisions say about themselves: violations over the run, clock warnings now."""
+    matcher = status.latest("matcher", "matcher")
+    warnings = int(matcher.values["clock_warnings"]) if matcher is not None else 0
+    text = f"in two places at once {int(status.counter('matcher', 'matcher', 'in_two_places'))}"
+    if warnings:
+        text += f", clock warnings {warnings} (see streamreid status)"
+    return text
 
 
 def _equation(counts: Counts) -> str:
@@ -139,7 +150,8 @@ def _title(status: RunStatus) -> str:
     return (
         f"identities {int(values['identities_now'])}, "
         f"gallery {int(values['gallery_crops'])} crops, "
-        f"undecided tracks {int(values['undecided_tracks'])}"
+        f"undecided tracks {int(values['undecided_tracks'])}, "
+        f"{notices(status)}"
     )
 
 

@@ -47,7 +47,7 @@ def status(
     """Ask the running supervisor."""
     from rich.console import Console
 
-    answer = _ask(cameras, "status")
+    answer = {**_ask(cameras, "status"), "topology": _health(cameras)}
     console = Console()
     if as_json:
         console.print_json(json.dumps(answer))
@@ -60,6 +60,8 @@ def status(
         console.print(
             f"{name}: {state}, {worker['restarts']} restarts{detail}", markup=False, highlight=False
         )
+    for line in _notices(answer):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def reload(cameras: Path = _CAMERAS) -> None:
@@ -75,6 +77,31 @@ def stop(cameras: Path = _CAMERAS) -> None:
 
     _ask(cameras, "stop")
     Console().print("stopping")
+
+
+def _health(cameras: Path) -> Mapping[str, Any] | None:
+    """What the matcher says about times and places; None while it cannot be asked."""
+    from streamreid.errors import ControlError
+
+    try:
+        return _ask(cameras, "topology.health")
+    except ControlError:
+        return None
+
+
+def _notices(answer: Mapping[str, Any]) -> list[str]:
+    """Violations over the whole run, and what an operator should look at."""
+    counted = sum(
+        worker.get("counters", {}).get("in_two_places", 0)
+        for worker in answer["workers"]
+        if worker["role"] == "matcher"
+    )
+    lines = [f"in two places at once: {counted}"]
+    health = answer["topology"]
+    if health is not None:
+        lines += ["transition times are frozen"] if health["frozen"] else []
+        lines += [f"warning: {text}" for text in health["warnings"]]
+    return lines
 
 
 def _ask(cameras: Path, verb: str) -> Mapping[str, Any]:

@@ -48,6 +48,7 @@ MatcherCounter = Literal[
     "batches",
     "decisions",
     "identities_created",
+    "in_two_places",  # final tracks whose identity was in two places at once
     "gallery_evicted",
     "commits",
     "store_errors",
@@ -83,6 +84,7 @@ MatcherGauge = Literal[
     "shortlist_missed",  # of those: the best crop was not on the shortlist
     "shortlist_size",  # least size that the audits ask for; 0 before the first
     "undecided_tracks",
+    "clock_warnings",  # cameras whose times are ignored because they do not fit
     "queue_depth",
     "watermark_at_s",
     "store_bytes",

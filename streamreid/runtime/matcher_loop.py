@@ -11,6 +11,7 @@ from streamreid.errors import StoreFullError
 from streamreid.gallery.scorer import Scorer
 from streamreid.messages import KINDS, Bye, CropMessage, Disposition, Hello, Kind, Progress
 from streamreid.runtime.counter_table import CounterName, GaugeName
+from streamreid.runtime.engine_watch import EngineWatch
 from streamreid.runtime.intake import Intake, Item
 from streamreid.runtime.matcher_chores import Chores
 from streamreid.runtime.merge import Merger
@@ -100,6 +101,7 @@ class MatcherLoop:
         self._counters = counters
         self._clock = clock
         self._options = options
+        self._watch = EngineWatch(engine, counters)
         self._expected = set(cameras)
         self._ended: set[CameraId] = set()
         self._over = over
@@ -128,6 +130,7 @@ class MatcherLoop:
             self._decide(self._engine.close(self._event_time_s))
         else:
             self._decide(self._engine.tick(self._clock.now_s()))
+        self._watch.look()
         self._save()
 
     @property
@@ -314,6 +317,7 @@ class MatcherLoop:
         if not self._chores.turn(event_time_s=self._event_time_s):
             return
         self._counters.set("undecided_tracks", self._engine.pending)
+        self._watch.look()
         self._counters.set("queue_depth", len(self._merger))
         self._counters.set("watermark_at_s", self._event_time_s)
         if self._options.replay:
