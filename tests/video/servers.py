@@ -66,6 +66,11 @@ class RtspServer:
         if not wait_until(self._listens):
             raise RuntimeError("the RTSP server did not start")
 
+    def report(self) -> tuple[float, float]:
+        """What it told first about its clock: its time, and which second of the clip it showed."""
+        told_s, position_s = (self._folder / f"report.{self.port}").read_text().split()
+        return float(told_s), float(position_s)
+
     def launch(self) -> None:
         """Start it without waiting."""
         origin = "-" if self._origin_s is None else str(self._origin_s)

@@ -2,13 +2,16 @@
 
 Usage: timed_server.py SHIFT_S ORIGIN_S [options of rtsp-server]; ORIGIN_S is `-` for clips that
 begin anew with every client. With an origin, a client gets what happens now: somebody who connects
-60 s after the origin sees the clip from second 60 on, as with a real camera.
+60 s after the origin sees the clip from second 60 on, as with a real camera. What such a server
+reports first about its clock is written to `report.PORT` in the served folder: its time, and which
+second of the clip it showed then.
 """
 
 import secrets
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import av
@@ -18,12 +21,15 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+_true_time = time.time
+
 
 class _Timed:
     """Stands for PyAV inside the server: what it opens begins at the present moment."""
 
     def __init__(self, origin_s: float) -> None:
         self._origin_s = origin_s
+        self.first_s = 0.0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(av, name)
@@ -31,15 +37,17 @@ class _Timed:
     def open(self, path: str, mode: str = "r") -> "_Present":
         container = av.open(path, mode)
         assert isinstance(container, InputContainer)
-        return _Present(container, self._origin_s)
+        return _Present(container, self, _true_time() - self._origin_s)
 
 
 class _Present:
     """A clip from the next key frame on, which is handed over when its moment has come."""
 
-    def __init__(self, container: InputContainer, origin_s: float) -> None:
+    def __init__(self, container: InputContainer, timed: _Timed, now_s: float) -> None:
         self._container = container
-        self._origin_s = origin_s
+        self._timed = timed
+        self._now_s = now_s
+        self._due_s = time.monotonic() - now_s
         self.streams = container.streams
 
     def __enter__(self) -> Self:
@@ -53,19 +61,21 @@ class _Present:
         assert stream.time_base is not None
         assert stream.duration is not None
         length_s = float(stream.duration * stream.time_base)
-        position_s = (time.time() - self._origin_s) % length_s
-        due_s = time.monotonic() - position_s
-        self._container.seek(round(position_s / stream.time_base), backward=False, stream=stream)
+        begin_s = self._now_s - self._now_s % length_s
+        wanted = round((self._now_s - begin_s) / stream.time_base)
+        self._container.seek(wanted, backward=False, stream=stream)
         first = True
         for packet in self._container.demux(stream):
             if first and packet.pts is not None:
                 first = False
-                time.sleep(
-                    max(0.0, due_s + float(packet.pts * stream.time_base) - time.monotonic())
-                )
+                self._timed.first_s = float(packet.pts * stream.time_base)
+                self._wait_until(begin_s + self._timed.first_s)
             yield packet
         if first:  # behind the last key frame: wait for the beginning
-            time.sleep(max(0.0, due_s + length_s - time.monotonic()))
+            self._wait_until(begin_s + length_s)
+
+    def _wait_until(self, position_s: float) -> None:
+        time.sleep(max(0.0, self._due_s + position_s - time.monotonic()))
 
 
 def _start_anywhere() -> None:
@@ -82,15 +92,30 @@ def _start_anywhere() -> None:
     RtspRtpMixin._send_rtp_packet = shifted
 
 
+def _write_report(timed: _Timed) -> None:
+    """Write down what is told first about the clock."""
+    folder, port = (sys.argv[sys.argv.index(name) + 1] for name in ("-d", "-p"))
+    path = Path(folder) / f"report.{port}"
+    send = RtspRtpMixin._maybe_send_rtcp_sr
+
+    async def noted(self: Any, state: Any) -> None:
+        if state.last_rtcp_send_time is None:
+            path.write_text(f"{time.time()!r} {timed.first_s!r}")
+        await send(self, state)
+
+    RtspRtpMixin._maybe_send_rtcp_sr = noted
+
+
 def main() -> None:
     """Serve until killed."""
     _start_anywhere()
     shift_s, origin = float(sys.argv.pop(1)), sys.argv.pop(1)
     if origin != "-":
-        server_streaming.av = _Timed(float(origin))
+        timed = _Timed(float(origin))
+        server_streaming.av = timed
+        _write_report(timed)
     if shift_s:
-        true_time = time.time
-        time.time = lambda: true_time() + shift_s
+        time.time = lambda: _true_time() + shift_s
     from server_demo import main as serve
 
     serve()
