@@ -22,7 +22,7 @@ from triton.compiler import ASTSource
 from streamreid.reid import matching_triton
 from streamreid.reid.matching_cuda import LAUNCHES, Launch, kernel_constants
 
-_POINTERS = {"fp16": "*fp16", "bf16": "*bf16", "i8": "*i8"}
+_POINTERS = {"fp16": "*fp16", "bf16": "*bf16", "i8": "*i8", "fp8": "*fp8e4nv"}
 
 
 def compile_launch(launch: Launch, dtype: str, channels: int, locations: int) -> Any:

@@ -18,6 +18,7 @@ from streamreid.cli.bench_matcher import (
 from streamreid.cli.bench_table import Table, Value
 from streamreid.cli.bench_timing import Work, clock_for, take_turns
 from streamreid.reid.matching import FeatureMaps, match_scores
+from streamreid.reid.matching_cuda import has_float8
 from streamreid.reid.qaconv import FoldedHead, QAConv, fold
 
 _SIDE = 8192
@@ -74,7 +75,8 @@ def _case(
     variants["official einsum fp16"] = partial(
         _blocked, query.half(), half, head.to(dtype=torch.float16)
     )
-    for dtype in (torch.float16, torch.bfloat16, torch.int8):
+    eight_bits = [torch.int8, *([torch.float8_e4m3fn] if has_float8(torch.device(device)) else [])]
+    for dtype in (torch.float16, torch.bfloat16, *eight_bits):
         packed = FeatureMaps.pack(query, dtype), _packed(single, dtype)
         short = str(dtype).removeprefix("torch.")
         variants[f"auto {short}"] = partial(match_scores, *packed, head)

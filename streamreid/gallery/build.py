@@ -17,6 +17,7 @@ _STORAGE = {
     "fp16": torch.float16,
     "bf16": torch.bfloat16,
     "int8": torch.int8,
+    "fp8": torch.float8_e4m3fn,
 }
 
 
@@ -49,7 +50,7 @@ def build_scorer(
         features: Back-end of the feature network: "auto" (measured) or a name of
             `streamreid.reid.extract.feature_backends`.
         rule: How the crops of two tracks are combined into one logit.
-        map_dtype: Storage dtype of the maps: "auto", "fp32", "fp16", "bf16" or "int8".
+        map_dtype: Storage dtype of the maps: "auto", "fp32", "fp16", "bf16", "int8" or "fp8".
 
     Returns:
         An empty scorer.
@@ -94,7 +95,7 @@ def build_scorer(
 
 
 def choose_storage(name: str, device: torch.device | str) -> torch.dtype:
-    """Storage dtype of the maps: "auto", "fp32", "fp16", "bf16" or "int8".
+    """Storage dtype of the maps: "auto", "fp32", "fp16", "bf16", "int8" or "fp8".
 
     "auto" takes the fewest bits that the device scores fast and whose error is known to be
     harmless.

@@ -6,12 +6,19 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from streamreid.reid.feature_maps import needs_scale
 from streamreid.reid.matching import FeatureMaps
 
 # version, dtype, height, width, channels, scale
 _HEADER = struct.Struct("<BBHHHf")
 _VERSION = 1
-_DTYPES = {1: torch.float32, 2: torch.float16, 3: torch.bfloat16, 4: torch.int8}
+_DTYPES = {
+    1: torch.float32,
+    2: torch.float16,
+    3: torch.bfloat16,
+    4: torch.int8,
+    5: torch.float8_e4m3fn,
+}
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
 _RAW = {4: np.int32, 2: np.int16, 1: np.int8}
 
@@ -40,7 +47,7 @@ def decode_maps(blobs: Sequence[bytes], dtype: torch.dtype) -> FeatureMaps:
 
     Args:
         blobs: Output of `encode_maps`, at least one; all of one size and dtype.
-        dtype: float32, float16, bfloat16 or int8.
+        dtype: float32, float16, bfloat16, int8 or float8_e4m3fn.
 
     Returns:
         The maps on the CPU, own memory.
@@ -64,7 +71,7 @@ def decode_maps(blobs: Sequence[bytes], dtype: torch.dtype) -> FeatureMaps:
         raw[row] = np.frombuffer(blob, raw.dtype, offset=_HEADER.size)
     data = torch.from_numpy(raw).view(stored).view(len(blobs), height * width, channels)
     maps = FeatureMaps(
-        data, height, width, torch.from_numpy(scales) if stored == torch.int8 else None
+        data, height, width, torch.from_numpy(scales) if needs_scale(stored) else None
     )
     return maps if stored == dtype else FeatureMaps.pack(maps.unpack(), dtype=dtype)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from streamreid.errors import ConfigError
 from streamreid.gallery.scorer import GalleryEntry
+from streamreid.reid.feature_maps import needs_scale
 from streamreid.reid.matching import FeatureMaps
 from streamreid.reid.memory import free_bytes
 from streamreid.types import CameraId, CropKey, Int64Array, TrackKey
@@ -23,7 +24,8 @@ class MapLayout:
         height: Rows of a feature map.
         width: Columns of a feature map.
         channels: Channels of a feature map.
-        map_dtype: Storage dtype of the maps: float32, float16, bfloat16 or int8 (one scale a map).
+        map_dtype: Storage dtype of the maps: float32, float16, bfloat16, or with one scale a map
+            int8 or float8_e4m3fn.
         vector_size: Length of the shortlist vector.
         vector_dtype: Storage dtype of the shortlist vectors.
     """
@@ -43,7 +45,7 @@ class MapLayout:
     @property
     def bytes_per_crop(self) -> int:
         """Bytes of map, scale and vector of one crop; the columns beside them are below 100."""
-        scale = 4 if self.map_dtype == torch.int8 else 0
+        scale = 4 if needs_scale(self.map_dtype) else 0
         return (
             self.locations * self.channels * self.map_dtype.itemsize
             + scale
@@ -79,7 +81,7 @@ class Ring:
         self.maps = self._reserve((capacity, layout.locations, layout.channels), layout.map_dtype)
         self.vectors = self._reserve((capacity, layout.vector_size), layout.vector_dtype)
         self.scales = (
-            self._reserve((capacity,), torch.float32) if layout.map_dtype == torch.int8 else None
+            self._reserve((capacity,), torch.float32) if needs_scale(layout.map_dtype) else None
         )
         self.entry_id = np.full(capacity, -1, np.int64)
         self.track = np.full(capacity, -1, np.int64)

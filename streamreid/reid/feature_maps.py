@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_INT8_LEVELS = 127.0
+# Dtypes that need a factor per map, with the largest value that each of them holds.
+_LARGEST = {torch.int8: 127.0, torch.float8_e4m3fn: 448.0}
 # bfloat16 carries eight bits: the norm of a unit vector in it stays within half of this.
 _NORM_TOLERANCE = 0.02
 
@@ -15,11 +16,12 @@ class FeatureMaps:
     """Feature maps stored as they are matched: location-major and contiguous.
 
     Attributes:
-        data: Unit vectors per location, shape `[N, n, C]`; float32, float16, bfloat16 or int8.
+        data: Unit vectors per location, shape `[N, n, C]`; float32, float16, bfloat16, int8 or
+            float8_e4m3fn.
         height: Rows of each map.
         width: Columns of each map; `n = height * width`, row-major.
-        scales: For int8 one factor per map, shape `[N]`, float32 (`vector = data * scale`), else
-            None.
+        scales: For the 8-bit dtypes one factor per map, shape `[N]`, float32
+            (`vector = data * scale`), else None.
     """
 
     data: Tensor
@@ -32,8 +34,8 @@ class FeatureMaps:
             raise ValueError(
                 f"data must be [N, {self.height * self.width}, C], got {list(self.data.shape)}"
             )
-        if (self.data.dtype == torch.int8) != (self.scales is not None):
-            raise ValueError("scales go with int8 maps, and only with them")
+        if needs_scale(self.data.dtype) != (self.scales is not None):
+            raise ValueError("scales go with int8 and float8 maps, and only with them")
 
     def __len__(self) -> int:
         return int(self.data.shape[0])
@@ -50,7 +52,7 @@ class FeatureMaps:
         Args:
             maps: Feature maps with unit norm over channels, shape `[N, C, h, w]`. A location may be
                 all zero instead, which correlates with nothing.
-            dtype: float32, float16, bfloat16 or int8 (one scale per map).
+            dtype: float32, float16, bfloat16, or with one scale per map int8 or float8_e4m3fn.
 
         Returns:
             The packed maps, on the device of `maps`.
@@ -95,11 +97,18 @@ class FeatureMaps:
         return FeatureMaps(self.data[indices], self.height, self.width, scales)
 
 
+def needs_scale(dtype: torch.dtype) -> bool:
+    """Whether maps of this dtype carry one factor per map."""
+    return dtype in _LARGEST
+
+
 def _converted(data: Tensor, height: int, width: int, dtype: torch.dtype) -> FeatureMaps:
-    if dtype == torch.int8:
-        scales = data.float().abs().amax(dim=(1, 2)).clamp_min(1e-12) / _INT8_LEVELS
-        levels = (data.float() / scales[:, None, None]).round()
-        return FeatureMaps(levels.to(torch.int8).contiguous(), height, width, scales)
+    if needs_scale(dtype):
+        scales = data.float().abs().amax(dim=(1, 2)).clamp_min(1e-12) / _LARGEST[dtype]
+        levels = data.float() / scales[:, None, None]
+        if dtype == torch.int8:
+            levels = levels.round()
+        return FeatureMaps(levels.to(dtype).contiguous(), height, width, scales)
     if dtype not in (torch.float32, torch.float16, torch.bfloat16):
         raise ValueError(f"feature maps cannot be packed as {dtype}")
     return FeatureMaps(data.to(dtype).contiguous(), height, width)

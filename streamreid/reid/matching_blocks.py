@@ -136,7 +136,11 @@ def choose_block_kernel(dtype: torch.dtype, device: torch.device) -> BlockKernel
     usable = block_kernels(device)
     if device.type != "cpu":
         return usable["torch" if dtype == torch.float32 else "half"]
-    preferred = {torch.int8: ("int8", "bf16"), torch.bfloat16: ("bf16",)}.get(dtype, ())
+    preferred = {
+        torch.int8: ("int8", "bf16"),
+        torch.bfloat16: ("bf16",),
+        torch.float8_e4m3fn: ("bf16",),
+    }.get(dtype, ())
     for name in (*preferred, "onednn"):
         if name in usable and fast_on_this_cpu(name):
             return usable[name]

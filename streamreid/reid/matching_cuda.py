@@ -59,7 +59,7 @@ class TritonKernel:
     """Scores and maxima by the fused kernel.
 
     Attributes:
-        map_dtype: float16, bfloat16 or int8.
+        map_dtype: float16, bfloat16, int8 or float8_e4m3fn.
         launch: How it is cut; None tunes on the first call per shape.
         name: Name of the back-end.
     """
@@ -180,8 +180,9 @@ def triton_kernel(
 ) -> TritonKernel | None:
     """The fused back-end for maps stored in `dtype`, or None where it cannot run.
 
-    It takes float16, bfloat16 and int8 maps whose number of locations is a multiple of 16 and at
-    most 256, and whose channels are a multiple of 16 (of 64 above 128).
+    It takes float16, bfloat16 and 8-bit maps whose number of locations is a multiple of 16 and at
+    most 256, and whose channels are a multiple of 16 (of 64 above 128). float8 maps are scored in
+    float16 where the chip has no tensor cores for them.
     """
     interpreted = os.environ.get("TRITON_INTERPRET") == "1"
     if (device.type != "cuda" and not interpreted) or not _installed():
@@ -189,8 +190,15 @@ def triton_kernel(
     step = 16 if channels <= _RESIDENT_CHANNELS else 64
     if locations % 16 or locations > _MAX_LOCATIONS or channels % step:
         return None
-    stored = torch.float16 if dtype == torch.float32 else dtype
-    return TritonKernel(stored, LAUNCHES[0] if interpreted else None)
+    plain = dtype == torch.float32 or (
+        dtype == torch.float8_e4m3fn and not interpreted and not has_float8(device)
+    )
+    return TritonKernel(torch.float16 if plain else dtype, LAUNCHES[0] if interpreted else None)
+
+
+def has_float8(device: torch.device) -> bool:
+    """Whether a GPU multiplies float8 (compute capability 8.9: Ada, Hopper and later)."""
+    return torch.cuda.get_device_capability(device) >= (8, 9)
 
 
 @cache  # looking through the search path takes as long as matching ten maps

@@ -73,7 +73,7 @@ def _rows(gallery, row, start, rows, CHANNELS: tl.constexpr, DEPTH: tl.constexpr
     """A slab of gallery rows, DEPTH channels of it; zero outside."""
     depth = start + tl.arange(0, DEPTH)
     at = gallery + row.to(tl.int64)[:, None] * CHANNELS + depth[None, :]
-    return tl.load(at, mask=(row < rows)[:, None] & (depth[None, :] < CHANNELS), other=0)
+    return tl.load(at, mask=(row < rows)[:, None] & (depth[None, :] < CHANNELS), other=0.0)
 
 
 @triton.jit
@@ -90,7 +90,7 @@ def _columns(
     column = first + tl.arange(0, WIDTH)
     depth = start + tl.arange(0, DEPTH)
     at = query_map + column[:, None] * CHANNELS + depth[None, :]
-    return tl.load(at, mask=(column[:, None] < LOCATIONS) & (depth[None, :] < CHANNELS), other=0)
+    return tl.load(at, mask=(column[:, None] < LOCATIONS) & (depth[None, :] < CHANNELS), other=0.0)
 
 
 @triton.jit

@@ -41,7 +41,13 @@ def test_scores_equal_the_layer(version: str, seed: int, queries: int, items: in
 
 @pytest.mark.parametrize(
     ("dtype", "bound"),
-    [(torch.float32, 0.0), (torch.float16, 1e-3), (torch.bfloat16, 4e-3), (torch.int8, 6e-3)],
+    [
+        (torch.float32, 0.0),
+        (torch.float16, 1e-3),
+        (torch.bfloat16, 4e-3),
+        (torch.int8, 6e-3),
+        (torch.float8_e4m3fn, 0.06),
+    ],
 )
 def test_packing_keeps_the_maps_within_the_step_of_the_dtype(
     dtype: torch.dtype, bound: float

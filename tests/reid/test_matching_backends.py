@@ -108,7 +108,11 @@ def test_negative_maxima_are_exact(backend: str, sign: float) -> None:
         assert bool((torch.sign(values[0, :4]) == sign).all())
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.int8])
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.float32, torch.float16, torch.bfloat16, torch.int8, torch.float8_e4m3fn],
+    ids=str,
+)
 def test_every_storage_dtype_can_be_scored(backend: str, dtype: torch.dtype) -> None:
     size = (5, 3, 32)
     layer = layer_of(size)
@@ -116,7 +120,8 @@ def test_every_storage_dtype_can_be_scored(backend: str, dtype: torch.dtype) -> 
     stored = FeatureMaps.pack(gallery, dtype=dtype)
     found = match_scores(query, stored, fold(layer), backend=backend)
     with torch.no_grad():
-        assert float((found - layer(query, gallery)).abs().max()) <= 0.06
+        bound = 0.15 if dtype == torch.float8_e4m3fn else 0.06
+        assert float((found - layer(query, gallery)).abs().max()) <= bound
 
 
 def test_scoring_maps_against_themselves_computes_each_pair_once(backend: str) -> None:

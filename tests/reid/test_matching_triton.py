@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 CPU = torch.device("cpu")
 # On a machine without a GPU tests/conftest.py asks for the interpreter.
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-BOUND = {torch.float16: 1e-3, torch.int8: 0.02}
+BOUND = {torch.float16: 1e-3, torch.int8: 0.02, torch.float8_e4m3fn: 0.08}
 # 24x8 and 16x8 are the image sizes in use; the others have odd tiles, more or fewer than one slab.
 SIZES = [(24, 8, 128), (16, 8, 64), (8, 6, 48), (8, 2, 16), (7, 16, 192)]
 
@@ -43,7 +43,7 @@ def test_scores_equal_the_layer(
     assert float((found - expected).abs().max()) <= 2 * BOUND[dtype]
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.int8], ids=str)
+@pytest.mark.parametrize("dtype", list(BOUND), ids=str)
 @pytest.mark.parametrize("size", SIZES[2:], ids=str)
 def test_maxima_equal_the_readable_way(size: tuple[int, int, int], dtype: torch.dtype) -> None:
     query, gallery = unit_maps(2, 3, size), -unit_maps(5, 4, size)
@@ -64,6 +64,18 @@ def test_every_cut_gives_the_same_maxima(launch: tuple[int, int]) -> None:
     )
     for values, expected in zip(found, pooled_maxima(query, gallery), strict=True):
         assert float((values - expected[0]).abs().max()) <= BOUND[torch.float16]
+
+
+@pytest.mark.parametrize("size", SIZES[1:3], ids=str)
+def test_float8_scores_equal_those_of_the_rounded_maps(size: tuple[int, int, int]) -> None:
+    """The kernel itself adds nothing to the rounding of the maps."""
+    head = fold(layer_of(size).to(DEVICE))
+    query, gallery = (
+        FeatureMaps.pack(unit_maps(count, count, size), torch.float8_e4m3fn) for count in (2, 3)
+    )
+    found = match_scores(query, gallery, head, backend="triton")
+    expected = match_scores(query.to_float32(), gallery.to_float32(), head, backend="torch")
+    assert float((found - expected).abs().max()) <= 1e-3
 
 
 def test_empty_sides_are_answered() -> None:
@@ -97,7 +109,9 @@ def test_without_a_gpu_or_interpreter_there_is_no_kernel(monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("dtype", "channels"), [("fp16", 128), ("i8", 128), ("fp16", 256)])
+@pytest.mark.parametrize(
+    ("dtype", "channels"), [("fp16", 128), ("i8", 128), ("fp8", 128), ("fp16", 256)]
+)
 def test_kernel_compiles_for_hopper_without_spilling(dtype: str, channels: int) -> None:
     """The compiler needs no GPU; it must choose the tensor cores and not spill registers."""
     command = [sys.executable, "-m", "scripts.compile_kernels", dtype, str(channels)]
@@ -110,7 +124,9 @@ def test_kernel_compiles_for_hopper_without_spilling(dtype: str, channels: int) 
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int8], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.int8, torch.float8_e4m3fn], ids=str
+)
 def test_kernel_on_a_gpu_equals_the_layer(dtype: torch.dtype) -> None:
     size = (24, 8, 128)
     layer = layer_of(size).cuda()
