@@ -1,5 +1,6 @@
 """The loop of a camera worker: frames in, counted messages out. Never imports torch."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Literal, Protocol
@@ -13,6 +14,8 @@ from streamreid.runtime.pressure import Pressure
 from streamreid.transport.sender import Sender
 from streamreid.types import Frame
 from streamreid.video.source import FrameSource, SourceStatus
+
+_log = logging.getLogger(__name__)
 
 _READ_S = 0.05
 _DRAIN_LIVE_S = 3.0
@@ -114,6 +117,7 @@ class _CameraLoop:
         self._described: tuple[int, int, str] | None = None
         self._segment: int | None = None
         self._status = SourceStatus(state="connecting")
+        self._told = ""
 
     def take(self, frame: Frame) -> None:
         """Everything that one frame causes."""
@@ -145,6 +149,15 @@ class _CameraLoop:
             if grown > 0:
                 self._counters.add(counter, grown)
         self._counters.set("source_state", SOURCE_STATES.index(_STATE_OF[status.state]))
+        self._tell(status)
+
+    def _tell(self, status: SourceStatus) -> None:
+        """Log why the camera gives no pictures; again only for another reason or another time."""
+        if status.state == "live":
+            self._told = ""
+        elif status.last_error and status.last_error != self._told:
+            self._told = status.last_error
+            _log.warning(status.last_error)
 
     def _spare(self, frame: Frame) -> bool:
         """Whether there is room for another frame: files always wait, live cameras give up some."""

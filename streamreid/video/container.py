@@ -1,5 +1,6 @@
 """Opening a video with PyAV: time limits, allow-lists, and errors that a person can act on."""
 
+import errno
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -32,6 +33,7 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
     (av.error.ProtocolNotFoundError, "this protocol is not allowed or not built in"),
     (av.error.DecoderNotFoundError, "no decoder for this video"),
     (av.error.PermissionError, "not allowed to read it"),
+    (av.error.FileNotFoundError, "it is not there"),
     (av.error.InvalidDataError, "this is no video that can be read"),
 )
 
@@ -59,11 +61,20 @@ def translate_error(address: SourceAddress, error: Exception) -> OpenError:
     """
     reason = next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
     detail = getattr(error, "strerror", None) or type(error).__name__
-    if reason is None:
-        reason = f"cannot be read ({address.mask(str(detail))})"
-    else:
-        reason = f"{reason} ({address.mask(str(detail))})"
+    advice = _device_advice(error) if address.kind == "device" else ""
+    reason = f"{reason or 'cannot be read'} ({address.mask(str(detail))}){advice}"
     return OpenError(f"{address.shown}: {reason}", misconfigured=isinstance(error, _MISCONFIGURED))
+
+
+def _device_advice(error: Exception) -> str:
+    """What to do about a camera at this machine."""
+    if isinstance(error, av.error.FileNotFoundError):
+        return "; plug the camera in, or choose one of `ls /dev/video*`"
+    if isinstance(error, av.error.PermissionError):
+        return "; add the user to the group `video`"
+    if getattr(error, "errno", None) == errno.EBUSY:
+        return "; another program uses it: end that first"
+    return ""
 
 
 def open_container(

@@ -25,6 +25,7 @@ from streamreid.video.source import SourceInfo, SourceStatus
 
 _DEFAULT_FPS = 25.0
 _STUCK_AFTER_S = 10.0
+_WHOLE_SHARE = 0.8
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _NO_START = (
     "no start_time given and no creation time in the file: its times count from "
@@ -150,6 +151,22 @@ class FileSource(_RecordedSource):
         except (av.error.FFmpegError, ValueError) as error:
             # A file that ends in the middle: what was read stays, the reason is shown.
             self._last_error = str(translate_error(self._address, error))
+            return
+        self._last_error = self._what_is_missing(index)
+
+    def _what_is_missing(self, frames: int) -> str:
+        """What to say about a file that was read to its end, if it is not whole."""
+        expected_s = (self._container.duration or 0) / 1e6
+        read_s = frames / (self._info.fps or _DEFAULT_FPS)
+        # Files without an index only guess how long they are, so a small gap means nothing.
+        if frames and read_s < _WHOLE_SHARE * expected_s and expected_s - read_s > 1.0:
+            return (
+                f"{self._address.shown}: ends after {read_s:.1f} of {expected_s:.1f} s; it "
+                "seems to be cut off, copy it again"
+            )
+        if self._decode_errors:
+            return f"{self._address.shown}: {self._decode_errors} damaged packets were left out"
+        return ""
 
 
 class FolderSource(_RecordedSource):

@@ -20,12 +20,14 @@ def to_frame(picture: av.VideoFrame, *, camera_id: CameraId, index: int, stamp: 
         stamp: Its capture time and segment.
 
     Returns:
-        A frame whose planes are read-only views of the decoder's memory, which they keep alive.
+        A frame whose planes are read-only views of the decoder's memory, which they keep alive; a
+        picture that is to be shown turned (a phone held upright) is a turned copy.
     """
     if picture.format.name not in _ZERO_COPY_FORMATS:
         picture = picture.reformat(format="yuv420p")
     full_range = picture.format.name == "yuvj420p" or picture.color_range == _FULL_RANGE
-    y, u, v = (_plane_view(plane) for plane in picture.planes[:3])
+    quarters = round(picture.rotation / 90) % 4
+    y, u, v = (_turned(_plane_view(plane), quarters) for plane in picture.planes[:3])
     return Frame(
         camera_id=camera_id,
         index=index,
@@ -44,3 +46,12 @@ def _plane_view(plane: "av.video.plane.VideoPlane") -> UInt8Array:
     view: UInt8Array = rows[: plane.height, : plane.width]
     view.setflags(write=False)
     return view
+
+
+def _turned(plane: UInt8Array, quarters: int) -> UInt8Array:
+    """Turn a plane counter-clockwise by quarters, as the display matrix of its picture says."""
+    if quarters == 0:
+        return plane
+    turned = np.ascontiguousarray(np.rot90(plane, quarters))
+    turned.setflags(write=False)
+    return turned

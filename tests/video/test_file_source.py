@@ -1,6 +1,7 @@
 """Video files and folders: every frame, its time, and every way in which a file can be bad."""
 
 import random
+import struct
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,8 @@ import pytest
 from streamreid.clock import SystemClock
 from streamreid.errors import SourceError
 from streamreid.types import Frame
+from streamreid.video.address import parse_address
+from streamreid.video.container import open_container
 from streamreid.video.source import FrameSource, open_source
 from tests.shared_data import shared_path
 from tests.video.clips import CAMERA, picture, write_clip
@@ -254,6 +257,60 @@ def test_twenty_damaged_videos_play_or_are_refused(tmp_path: Path) -> None:
     assert played + refused == 20
 
 
+def test_a_file_that_ends_in_the_middle_says_so(tmp_path: Path) -> None:
+    whole = write_clip(tmp_path / "whole.mkv", frames=80, fps=10)
+    source = _open(whole)
+    assert len(list(source)) == 80
+    assert source.status().last_error == ""
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    source = _open(cut)
+    assert 10 < len(list(source)) < 70
+    assert "cut.mkv" in source.status().last_error
+    assert "of 8.0 s" in source.status().last_error
+
+
+def _show_turned(path: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """Write a display matrix into the header of an MP4 file, as phones do."""
+    data = bytearray(path.read_bytes())
+    # ISO 14496-12, track header version 0: the matrix stands 40 bytes behind the type.
+    place = data.index(b"tkhd") + 4 + 40
+    a, b, c, d = (value * 0x10000 for value in matrix)
+    struct.pack_into(">9i", data, place, a, b, 0, c, d, 0, 0, 0, 0x40000000)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("matrix", "size", "corner"),
+    [
+        pytest.param((1, 0, 0, 1), (160, 120), (10, 10), id="as-it-is"),
+        pytest.param((0, 1, -1, 0), (120, 160), (10, 110), id="held-upright"),
+        pytest.param((-1, 0, 0, -1), (160, 120), (110, 150), id="upside-down"),
+        pytest.param((0, -1, 1, 0), (120, 160), (150, 10), id="held-upright-the-other-way"),
+    ],
+)
+def test_phone_videos_are_shown_the_right_way_up(
+    tmp_path: Path,
+    matrix: tuple[int, int, int, int],
+    size: tuple[int, int],
+    corner: tuple[int, int],
+) -> None:
+    image = np.full((120, 160, 3), 40, np.uint8)
+    image[:40, :40] = 220
+    clip = write_clip(tmp_path / "phone.mp4", pictures=[image] * 3)
+    frame = _frames(_show_turned(clip, matrix))[2]
+    assert (frame.width, frame.height) == size
+    assert frame.u.shape == (size[1] // 2, size[0] // 2)
+    assert frame.y[corner] > 180
+    assert (frame.y > 180).sum() < 1.2 * 40 * 40
+
+
+def test_a_device_that_is_not_there_says_what_to_do() -> None:
+    with pytest.raises(SourceError, match=r"/dev/video97.*plug the camera in.*ls /dev/video\*"):
+        open_container(parse_address("v4l2:///dev/video97"))
+
+
 @pytest.mark.slow
 def test_two_hundred_damaged_videos_play_or_are_refused(tmp_path: Path) -> None:
     assert sum(_play_damaged(tmp_path, 200)) == 200
@@ -264,5 +321,6 @@ def test_two_hundred_damaged_videos_play_or_are_refused(tmp_path: Path) -> None:
     [("epfl_lab_cam1", 220), ("epfl_lab_cam2", 98), ("pets09_s2l1_view1", 795)],
 )
 def test_real_clips_are_read_to_the_end(name: str, count: int) -> None:
-    frames = [(f.index, f.segment) for f in _open(shared_path(f"data/videos/{name}.mp4"))]
-    assert frames == [(index, 0) for index in range(count)]
+    source = _open(shared_path(f"data/videos/{name}.mp4"))
+    assert [(f.index, f.segment) for f in source] == [(index, 0) for index in range(count)]
+    assert source.status().last_error == ""
