@@ -45,8 +45,12 @@ def calibrate(
 
     config = load_config(cameras)
     with open_reader(config.store.path) as reader:
+        # Nothing is embedded here, so no back-end has to be measured first.
         scorer = build_scorer(
-            config.matcher.weights, device=config.matcher.device, max_crops=20_000
+            config.matcher.weights,
+            device=config.matcher.device,
+            max_crops=20_000,
+            features="torch-fp32",
         )
         tracks = _fill(reader, scorer, config)
         found = scorer.calibration
