@@ -134,12 +134,13 @@ class _Groups:
         self.linkage = linkage
         self.member = _initial_groups(problem.anchor)
         self.total, self.weight = linkage.group_terms(problem, self.member)
-        rows, columns = np.nonzero(problem.conflict)
+        free, nodes = np.nonzero(problem.conflict)
         self.anchors = len(np.unique(problem.anchor[problem.anchor >= 0]))
         self.conflict: BoolArray = np.zeros(self.total.shape, dtype=np.bool_)
-        self.conflict[rows, self.member[columns]] = True
+        self.conflict[free, self.member[nodes]] = True
         # A group chooses among earlier ones; the mean of a pair that must not be is -1.
-        earlier = np.tri(*self.total.shape, k=self.anchors - 1, dtype=np.bool_)
+        rows, columns = self.total.shape
+        earlier = np.tri(rows, columns, k=self.anchors - 1, dtype=np.bool_)
         self._choice: BoolArray = earlier
         self.mean: Float64Array = np.full(self.total.shape, -1.0)
         self._refresh(np.s_[:, :])
