@@ -3,6 +3,7 @@
 import torch
 
 from streamreid.errors import ConfigError
+from streamreid.gallery.index import INDEX_BYTES, GraphIndex, index_installed
 from streamreid.gallery.local import LocalScorer
 from streamreid.gallery.ring import MapLayout, Ring
 from streamreid.gallery.shortlist import STRIPS
@@ -34,6 +35,7 @@ def build_scorer(
     features: str = "auto",
     rule: MultiShot = DEFAULT_RULE,
     map_dtype: str = "auto",
+    index_above: int = 1_000_000,
 ) -> LocalScorer:
     """Load weights and reserve the gallery.
 
@@ -51,6 +53,8 @@ def build_scorer(
             `streamreid.reid.extract.feature_backends`.
         rule: How the crops of two tracks are combined into one logit.
         map_dtype: Storage dtype of the maps: "auto", "fp32", "fp16", "bf16", "int8" or "fp8".
+        index_above: Galleries of more crops are searched by an approximate index where its package
+            is installed, and not on a GPU, which reads a million vectors in a millisecond.
 
     Returns:
         An empty scorer.
@@ -74,17 +78,22 @@ def build_scorer(
         vector_dtype=torch.bfloat16 if chosen.type == "cpu" else torch.float16,
     )
     capacity = max_crops
+    per_crop = layout.bytes_per_crop
     if memory_bytes is not None:
-        capacity = min(max_crops, memory_bytes // layout.bytes_per_crop)
+        capacity = min(max_crops, memory_bytes // per_crop)
+    indexed = capacity > index_above and chosen.type == "cpu" and index_installed()
+    if memory_bytes is not None:
+        per_crop += INDEX_BYTES if indexed else 0
+        capacity = min(max_crops, memory_bytes // per_crop)
         if capacity < 1:
             raise ConfigError(
                 f"matcher.gallery.memory is {memory_bytes} bytes, but one crop takes "
-                f"{layout.bytes_per_crop}; give it at least a few hundred MiB"
+                f"{per_crop}; give it at least a few hundred MiB"
             )
     return LocalScorer(
         FeatureExtractor(choice.runner, model.input_size),
         head,
-        Ring(layout, capacity, chosen),
+        Ring(layout, capacity, chosen, index=GraphIndex(layout.vector_size) if indexed else None),
         exact=exact,
         miss_rate=miss_rate,
         rule=rule,

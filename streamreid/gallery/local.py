@@ -10,7 +10,13 @@ from streamreid.gallery.audit import ShortlistAudit
 from streamreid.gallery.codec import decode_maps, encode_maps
 from streamreid.gallery.ring import Ring
 from streamreid.gallery.scorer import Candidates, Embeddings, Fetched, GalleryEntry, Scores
-from streamreid.gallery.shortlist import BoolArray, SearchResult, pooled_vectors, search
+from streamreid.gallery.shortlist import (
+    BoolArray,
+    SearchResult,
+    pooled_vectors,
+    search,
+    similarities,
+)
 from streamreid.gallery.sizing import ShortlistSize
 from streamreid.reid.extract import FeatureExtractor
 from streamreid.reid.matching import FeatureMaps, backend_for
@@ -88,6 +94,7 @@ class LocalScorer:
             "exact": self.exact,
             "shortlist_miss_rate": self.miss_rate if self.miss_rate is not None else "as asked",
             "multi_shot": self.rule,
+            "search": "matrix product" if self.ring.index is None else self.ring.index.name,
             "matching": backend_for(self.ring.maps[:0], self.backend),
             "weights_digest": self.weights_digest,
         }
@@ -175,7 +182,10 @@ class LocalScorer:
         ids = self.ring.entry_id[slots]
         if found is not None and not self.exact and self.audit.wants(ids, own, len(self)):
             maps = self.ring.feature_maps(torch.tensor(slots))
-            self.audit.begin(maps, own, k, self.ring, found.coarse, self._allowed(excluded))
+            coarse = found.coarse
+            if coarse is None:
+                coarse = similarities(self.ring.vectors[: self.ring.top], vectors)
+            self.audit.begin(maps, own, k, self.ring, coarse, self._allowed(excluded))
         return self._named(found)
 
     def candidates_of(
@@ -197,6 +207,7 @@ class LocalScorer:
             len(self) if self.exact else k,
             allowed=self._allowed(exclude_tracks),
             entry_id=ring.entry_id[:top],
+            index=None if self.exact else ring.index,
         )
 
     def _allowed(self, exclude_tracks: Sequence[TrackKey]) -> BoolArray:

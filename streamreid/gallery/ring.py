@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from streamreid.errors import ConfigError
+from streamreid.gallery.index import SlotIndex
 from streamreid.gallery.scorer import GalleryEntry
 from streamreid.reid.feature_maps import needs_scale
 from streamreid.reid.matching import FeatureMaps
@@ -63,19 +64,26 @@ class Ring:
         layout: What a slot holds.
         capacity: Number of slots, at least 1.
         device: Where maps and vectors live.
+        index: Kept in step with the vectors, for a search that does not read all of them.
 
     Raises:
         ConfigError: If the device has no room for the slots.
     """
 
     def __init__(
-        self, layout: MapLayout, capacity: int, device: torch.device | str = "cpu"
+        self,
+        layout: MapLayout,
+        capacity: int,
+        device: torch.device | str = "cpu",
+        *,
+        index: SlotIndex | None = None,
     ) -> None:
         if capacity < 1:
             raise ValueError(f"capacity must be at least 1, got {capacity}")
         self.layout = layout
         self.capacity = capacity
         self.device = torch.device(device)
+        self.index = index
         self.displaced = 0
         self._check_room()
         self.maps = self._reserve((capacity, layout.locations, layout.channels), layout.map_dtype)
@@ -167,6 +175,8 @@ class Ring:
             self.vectors[slots] = vectors[source].to(self.device, self.layout.vector_dtype)
             if self.scales is not None and maps.scales is not None:
                 self.scales[slots] = maps.scales[source].to(self.device)
+            if self.index is not None:
+                self.index.add(slots, vectors[source].float().cpu().numpy())
         return len(slots)
 
     def evict(self, *, before_s: float) -> int:
@@ -264,6 +274,8 @@ class Ring:
     def _release(self, slot: int) -> None:
         self._by_second[int(np.floor(self.time_s[slot]))].discard(slot)
         del self._slot_of[int(self.entry_id[slot])]
+        if self.index is not None:
+            self.index.remove(slot)
         self.entry_id[slot] = -1
         self.track[slot] = -1
         self._camera[slot] = None

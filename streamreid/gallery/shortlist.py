@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from streamreid.gallery.index import SlotIndex
 from streamreid.types import Float32Array, Int64Array
 
 BoolArray = npt.NDArray[np.bool_]
@@ -84,12 +85,13 @@ class SearchResult:
     Attributes:
         rows: Row numbers, best first, shape `(K,)`.
         similarity: Their similarity, shape `(K,)`, float32.
-        coarse: Similarity of every row in the gallery's precision, `-inf` where not allowed.
+        coarse: Similarity of every row in the gallery's precision, `-inf` where not allowed; None
+            where an index looked at a part of the rows only.
     """
 
     rows: Int64Array
     similarity: Float32Array
-    coarse: Float32Array
+    coarse: Float32Array | None
 
 
 def search(
@@ -99,11 +101,12 @@ def search(
     *,
     allowed: BoolArray,
     entry_id: Int64Array,
+    index: SlotIndex | None = None,
 ) -> SearchResult:
     """Find the `k` rows with the largest inner product with any query vector.
 
-    One matrix product in the gallery's dtype ranks all rows; the best 2k + 64 are then compared in
-    float32, since bfloat16 leaves ties among the best.
+    One matrix product in the gallery's dtype ranks all rows, or an index names the best ones; the
+    best 2k + 64 are then compared in float32, since fewer bits leave ties among the best.
 
     Args:
         vectors: Gallery vectors, shape `[N, D]`.
@@ -111,13 +114,22 @@ def search(
         k: How many at most.
         allowed: Rows that may appear, shape `(N,)`.
         entry_id: Entry id per row, shape `(N,)`; decides ties.
+        index: Over the same rows; what it does not find is not found.
 
     Returns:
         The rows, best first.
     """
-    coarse = similarities(vectors, query)
-    coarse[~allowed] = -np.inf
-    rows = best_k(coarse, entry_id, 2 * k + 64 if k else 0)
+    finals = 2 * k + 64 if k else 0
+    coarse: Float32Array | None = None
+    if index is None:
+        coarse = similarities(vectors, query)
+        coarse[~allowed] = -np.inf
+        rows = best_k(coarse, entry_id, finals)
+    else:
+        # Rows that may not appear, such as the query's own track, are the nearest of all.
+        barred = int(np.count_nonzero((entry_id >= 0) & ~allowed))
+        rows = index.nearest(query.float().cpu().numpy(), finals + barred if k else 0)
+        rows = rows[allowed[rows]]
     # A product and a sum per row, not a matrix product: the result must not depend on other rows.
     finalists = vectors[torch.from_numpy(rows)].float()
     exact = (finalists[:, None, :] * query.to(finalists)[None]).sum(dim=2).amax(dim=1)
