@@ -36,37 +36,28 @@ def explain(
     Example: streamreid explain door.jpg lobby.jpg --out why.png
     """
     from streamreid.errors import ConfigError
-    from streamreid.evaluation.draw import MatchEvidence, draw_match
+    from streamreid.evaluation.draw import draw_match
+    from streamreid.evaluation.evidence import explain_pairs
     from streamreid.evaluation.features import read_rgb
     from streamreid.evaluation.reid_report import replace_file
-    from streamreid.reid.matching import correspondences
-    from streamreid.reid.qaconv import fold
     from streamreid.reid.weights import load_model
 
     if out is not None and (out.suffix.lower() != ".png" or not out.resolve().parent.is_dir()):
         raise ConfigError(f"--out {out}: give a .png file in a folder that exists")
     crops = [read_rgb(path) for path in (image_a, image_b)]
     model = load_model(weights)
-    maps = model.maps(crops)
-    found = correspondences(maps[0], maps[1], fold(model.head), top=top)
-    probability = float(model.calibration.probability(_scalar(found.score)))
+    (pair,) = explain_pairs(model, [(crops[0], crops[1])], top=top)
+    found = pair.found
     if out is not None:
-        evidence = MatchEvidence.of(found, probability)
         names = (image_a.name, image_b.name)
-        replace_file(out, _png(draw_match(crops[0], crops[1], evidence, captions=names)))
-    facts = _facts(found, probability, model.name)
+        replace_file(out, _png(draw_match(crops[0], crops[1], pair.drawable, captions=names)))
+    facts = _facts(found, pair.probability, model.name)
     if as_json:
         import json
 
         typer.echo(json.dumps(facts, indent=2))
     else:
         _show(facts, found.height, found.width, out)
-
-
-def _scalar(value: float) -> Any:
-    import torch
-
-    return torch.tensor(value)
 
 
 def _png(picture: Any) -> bytes:

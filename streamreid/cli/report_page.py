@@ -2,22 +2,28 @@
 
 import base64
 import datetime
+from collections.abc import Sequence
 from importlib.resources import files
 
 from streamreid import __version__
 from streamreid.association.ledger import Decision
 from streamreid.cli.report_data import Picture, ReportData, Sighting
+from streamreid.cli.report_evidence import EvidencePicture
 from streamreid.cli.report_svg import clock, colour, timeline
 
 PICTURE_HEIGHT = 132
 """Rows of a crop in the page: its twofold display size would make pages of many megabytes."""
 
 
-def render_report(data: ReportData) -> str:
+def render_report(
+    data: ReportData, evidence: Sequence[EvidencePicture] = (), *, unexplained: bool = False
+) -> str:
     """Draw a report.
 
     Args:
         data: What it shows.
+        evidence: Drawings of the strongest matches.
+        unexplained: Whether there are matches that could not be drawn for want of their weights.
 
     Returns:
         A complete HTML document: styles, pictures and drawings are inside, every text that comes
@@ -35,7 +41,8 @@ def render_report(data: ReportData) -> str:
         percent=percent,
         seconds=seconds,
         why=why,
-        picture=_data_url,
+        picture=_crop_url,
+        drawing=_drawing_url,
         transit=transit,
     )
     template = environment.from_string(
@@ -47,6 +54,8 @@ def render_report(data: ReportData) -> str:
         drawing = timeline(data.tracks, cameras, data.span_s)
     return template.render(
         data=data,
+        evidence=evidence,
+        unexplained=unexplained,
         timeline=Markup(drawing),  # noqa: S704 - made by report_svg, which escapes every text
         span=_span(data),
         version=__version__,
@@ -112,8 +121,16 @@ def _span(data: ReportData) -> str:
     return f"{first:%Y-%m-%d %H:%M:%S} to {until} UTC, {seconds(data.span_s[1] - data.span_s[0])}"
 
 
-def _data_url(picture: Picture) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(_small(picture.jpeg)).decode("ascii")
+def _crop_url(picture: Picture) -> str:
+    return _data_url(_small(picture.jpeg))
+
+
+def _drawing_url(evidence: EvidencePicture) -> str:
+    return _data_url(evidence.jpeg)
+
+
+def _data_url(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
 def _small(jpeg: bytes) -> bytes:

@@ -1,15 +1,18 @@
 """The report: one page, nothing from outside, nothing unescaped, and the numbers of the store."""
 
 import base64
+import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from streamreid.association.ledger import Decision
 from streamreid.cli.main import main
 from streamreid.cli.report_data import collect
+from streamreid.cli.report_evidence import strongest_links, weights_of_run
 from streamreid.cli.report_page import percent, render_report, seconds, why
 from streamreid.cli.report_svg import clock, colour, timeline
 from streamreid.simulation.truth import SceneTruth
@@ -90,6 +93,39 @@ def test_pictures_are_small_jpegs(page: str) -> None:
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     assert image is not None
     assert image.shape[:2] == (132, 53)
+
+
+def test_the_strongest_matches_are_explained(truth: SceneTruth, tmp_path: Path) -> None:
+    store, out = tmp_path / "s.sqlite", tmp_path / "r.html"
+    store_of_truth(truth, store)
+    command = ["report", str(store), "--out", str(out), "--evidence", "2"]
+    assert main([*command, "--weights", "imagenet"]) == 0
+    page = out.read_text("utf-8")
+    drawings = re.findall(r'<figure class="panel"><img src="data:image/jpeg;base64,([^"]+)"', page)
+    assert len(drawings) == 2
+    for drawing in drawings:
+        with Image.open(io.BytesIO(base64.b64decode(drawing))) as picture:
+            assert picture.width > 500
+    assert main(command) == 0
+    assert "<figure" not in out.read_text()
+    assert "--weights FILE" in out.read_text()
+
+
+def test_links_are_matches_between_cameras_one_for_each_person(
+    truth: SceneTruth, tmp_path: Path
+) -> None:
+    store_of_truth(truth, tmp_path / "s.sqlite")
+    with open_reader(tmp_path / "s.sqlite") as reader:
+        data = collect(reader)
+    links = strongest_links(data, 100)
+    assert links
+    assert len({link.identity_id for link in links}) == len(links)
+    for link in links:
+        assert link.before.track.camera_id != link.after.track.camera_id
+        assert link.after.decision is not None
+        assert link.after.decision.reason != "new"
+    assert strongest_links(data, 1) == links[:1]
+    assert weights_of_run(data) is None
 
 
 def test_names_and_labels_are_escaped(tmp_path: Path) -> None:
