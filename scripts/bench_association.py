@@ -6,10 +6,13 @@ Tracks of a drawn crowd enter at random; scores come from a table, so that only 
 """
 
 import argparse
+import json
+import platform
 import resource
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -89,8 +92,10 @@ class Sample:
     """One stretch of the run."""
 
     minute: float
-    engine_s: float
-    tracks: int
+    ms_per_track: float
+    core_share: float
+    tracks_held: int
+    memory_mib: float
 
 
 def settings_of(max_age_s: float) -> EngineSettings:
@@ -107,7 +112,8 @@ def main() -> int:
     parser.add_argument("--tracks-per-s", type=float, default=2.0)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--stretch-minutes", type=float, default=10.0)
-    parser.add_argument("--max-age-s", type=float, default=1800.0)
+    parser.add_argument("--max-age-s", type=float, default=EngineSettings().max_age_s)
+    parser.add_argument("--json", type=Path, help="also write the figures there")
     args = parser.parse_args()
     rng = np.random.default_rng(0)
     count = int(args.tracks_per_s * args.minutes * 60)
@@ -129,6 +135,7 @@ def main() -> int:
     events.sort(key=event_time_s)
     stretch_s = args.stretch_minutes * 60
     began, scored, tracks, border = time.process_time(), 0.0, 0, stretch_s
+    samples: list[Sample] = []
     print(f"{args.cameras} cameras, {args.tracks_per_s} tracks/s; engine only, scoring taken off")
     for event in events:
         now_s = event_time_s(event)
@@ -139,15 +146,35 @@ def main() -> int:
         if now_s >= border:
             spent = time.process_time() - began - (scorer.seconds - scored)
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            sample = Sample(
+                border / 60, 1000 * spent / max(tracks, 1), spent / stretch_s, len(engine), memory
+            )
+            samples.append(sample)
             print(
-                f"minute {border / 60:5.0f}: {1000 * spent / max(tracks, 1):6.1f} ms per track, "
-                f"{100 * spent / stretch_s:5.1f} % of a core, {len(engine):6d} tracks held, "
-                f"{memory:6.0f} MiB",
+                f"minute {sample.minute:5.0f}: {sample.ms_per_track:6.1f} ms per track, "
+                f"{100 * sample.core_share:5.1f} % of a core, {sample.tracks_held:6d} tracks held, "
+                f"{sample.memory_mib:6.0f} MiB",
                 flush=True,
             )
+            if args.json is not None:
+                write(args.json, args, samples)
             began, scored, tracks = time.process_time(), scorer.seconds, 0
             border += stretch_s
     return 0
+
+
+def write(path: Path, args: argparse.Namespace, samples: list[Sample]) -> None:
+    """Write the figures so far, with what they were measured on."""
+    figures = {
+        "cameras": args.cameras,
+        "tracks_per_s": args.tracks_per_s,
+        "max_age_s": args.max_age_s,
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "samples": [asdict(sample) for sample in samples],
+    }
+    path.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, required=True, help="figures, kept between runs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, default=0.05, help="stated false-merge rate")
+    parser.add_argument("--bench", type=Path, help="figures of scripts/bench_association.py")
     parser.add_argument("--only", help="run only parts whose name contains this")
     args = parser.parse_args()
     done: dict[str, Any] = json.loads(args.json.read_text("utf-8")) if args.json.is_file() else {}
@@ -55,7 +56,10 @@ def main() -> int:
         done[name] = job() | {"cpu_s": round(time.process_time() - began, 1)}
         print(f"{name}: {done[name]}", flush=True)
         args.json.write_text(json.dumps(done, indent=1) + "\n", "utf-8")
-    args.out.write_text(page(done, args.seed, args.rate), "utf-8")
+    text = page(done, args.seed, args.rate)
+    if args.bench is not None:
+        text += cost(json.loads(args.bench.read_text("utf-8")))
+    args.out.write_text(text + _TAIL, "utf-8")
     return 0
 
 
@@ -230,7 +234,20 @@ def page(done: dict[str, Any], seed: int, rate: float) -> str:
             f"\n## A clock that moves\n\nThe clock of `{moved['moved']}` jumps by ten minutes after"
             f" half of {2 * PEOPLE} people (clear looks). The engine said: {named}.\n"
         )
-    return "".join(parts) + _TAIL
+    return "".join(parts)
+
+
+def cost(bench: dict[str, Any]) -> str:
+    """What deciding costs, from the figures of the benchmark."""
+    rows = [
+        f"| {one['minute']:.0f} | {one['ms_per_track']:.1f} | {100 * one['core_share']:.1f} | "
+        f"{one['tracks_held']} | {one['memory_mib']:.0f} |"
+        for one in bench["samples"]
+    ]
+    head = _COST.format(
+        cameras=bench["cameras"], rate=bench["tracks_per_s"], age=bench["max_age_s"] / 3600
+    )
+    return head + "\n".join(rows) + "\n"
 
 
 def _median_rows(done: dict[str, Any]) -> list[str]:
@@ -293,11 +310,21 @@ way chance alone moves a median that far, whatever is learned.
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
+_COST = """
+## What deciding costs
+
+{cameras} cameras with {rate:g} tracks a second in all; CPU time of the engine alone, scoring taken off
+(`scripts/bench_association.py`), with the default age of {age:g} h after which people are new again.
+
+| minute | ms per track | % of a core | tracks held | MiB |
+| --- | --- | --- | --- | --- |
+"""
+
 _TAIL = """
 ## Reproduce
 
     python scripts/results_networks.py --out docs/results/networks.md \\
-        --json docs/results/networks.json
+        --json docs/results/networks.json --bench docs/results/bench/association.json
 
 Figures per way and per mode are in `networks.json`; CPU seconds of every part, too.
 """
