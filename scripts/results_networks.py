@@ -313,8 +313,8 @@ way chance alone moves a median that far, whatever is learned.
 _COST = """
 ## What deciding costs
 
-{cameras} cameras with {rate:g} tracks a second in all; CPU time of the engine alone, scoring taken off
-(`scripts/bench_association.py`), with the default age of {age:g} h after which people are new again.
+{cameras} cameras with {rate:g} tracks a second in all; CPU time of the engine alone, scoring taken
+off (`scripts/bench_association.py`), with the default age of {age:g} h after which people are new.
 
 | minute | ms per track | % of a core | tracks held | MiB |
 | --- | --- | --- | --- | --- |
