@@ -43,6 +43,18 @@ def measure(part: str, threads: int, rounds: int, weights: str) -> Table:
     return tables[part]()
 
 
+def measure_gpu(rounds: int, weights: str) -> list[Table]:
+    """Every table on a GPU: pairs, features, queries in a full gallery, a gallery that rolls."""
+    half = torch.float16
+    return [
+        gpu_table(rounds=rounds),
+        features_table(weights=weights, device="cuda", threads=2, rounds=rounds),
+        latency_table(sizes=(20_000, 100_000), device="cuda", map_dtype=half),
+        shortlist_table(device="cuda"),
+        rolling_table(hours=2.0, device="cuda", map_dtype=half),
+    ]
+
+
 def main() -> None:
     """Measure what was asked for and write it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -55,8 +67,10 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="page whose tables and pictures are renewed")
     arguments = parser.parse_args()
     if arguments.device == "cuda":
-        paths = Report("matcher_gpu", [gpu_table(rounds=arguments.rounds)]).write(arguments.out)
-        print(*paths)
+        tables = measure_gpu(arguments.rounds, arguments.weights)
+        print(*Report("matcher_gpu", tables).write(arguments.out))
+        if arguments.page is not None:
+            print("renewed:", *fill(arguments.page, arguments.out))
         return
     if len(arguments.threads) > 1 or len(arguments.parts) > 1:
         for part in arguments.parts:

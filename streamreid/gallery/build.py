@@ -5,7 +5,7 @@ import torch
 from streamreid.errors import ConfigError
 from streamreid.gallery.index import INDEX_BYTES, GraphIndex, index_installed
 from streamreid.gallery.local import LocalScorer
-from streamreid.gallery.ring import MapLayout, Ring
+from streamreid.gallery.ring import TABLE_BYTES, MapLayout, Ring
 from streamreid.gallery.shortlist import STRIPS
 from streamreid.reid.extract import FeatureExtractor, choose_runner
 from streamreid.reid.matching_blocks import fast_on_this_cpu
@@ -78,7 +78,7 @@ def build_scorer(
         vector_dtype=torch.bfloat16 if chosen.type == "cpu" else torch.float16,
     )
     capacity = max_crops
-    per_crop = layout.bytes_per_crop
+    per_crop = layout.bytes_per_crop + TABLE_BYTES
     if memory_bytes is not None:
         capacity = min(max_crops, memory_bytes // per_crop)
     indexed = capacity > index_above and chosen.type == "cpu" and index_installed()

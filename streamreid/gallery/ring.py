@@ -16,6 +16,9 @@ from streamreid.reid.matching import FeatureMaps
 from streamreid.reid.memory import free_bytes
 from streamreid.types import CameraId, CropKey, Int64Array, TrackKey
 
+TABLE_BYTES = 400
+"""At most this much of ordinary memory per crop goes into ids, times and tables."""
+
 
 @dataclass(frozen=True, slots=True)
 class MapLayout:
@@ -45,7 +48,7 @@ class MapLayout:
 
     @property
     def bytes_per_crop(self) -> int:
-        """Bytes of map, scale and vector of one crop; the columns beside them are below 100."""
+        """Bytes of map, scale and vector of one crop; `TABLE_BYTES` come on top."""
         scale = 4 if needs_scale(self.map_dtype) else 0
         return (
             self.locations * self.channels * self.map_dtype.itemsize

@@ -8,6 +8,7 @@ import torch
 
 from streamreid.errors import ConfigError
 from streamreid.gallery.build import build_scorer
+from streamreid.gallery.ring import TABLE_BYTES
 from streamreid.types import CropKey
 from tests.gallery.builders import entry, make_crops
 
@@ -39,7 +40,7 @@ def test_description_records_every_choice() -> None:
 
 def test_memory_limit_lowers_the_number_of_crops() -> None:
     scorer = build_scorer("imagenet", max_crops=10**6, memory_bytes=1 << 20, **FORCED)
-    per_crop = scorer.ring.layout.bytes_per_crop
+    per_crop = scorer.ring.layout.bytes_per_crop + TABLE_BYTES
     assert scorer.ring.capacity == (1 << 20) // per_crop
     assert scorer.ring.capacity * per_crop <= 1 << 20
 

@@ -7,13 +7,13 @@ from torch.nn import functional
 
 from streamreid.gallery.build import build_scorer
 from streamreid.gallery.local import LocalScorer
-from streamreid.gallery.ring import MapLayout, Ring
+from streamreid.gallery.ring import TABLE_BYTES, MapLayout, Ring
 from streamreid.gallery.shortlist import search
 from streamreid.types import CropKey
 from tests.gallery.builders import entry, make_crops, make_head, make_scorer
 
 pytest.importorskip("usearch", reason="the optional package of the index is not installed")
-from streamreid.gallery.index import GraphIndex
+from streamreid.gallery.index import INDEX_BYTES, GraphIndex
 
 
 def indexed_scorer(capacity: int) -> LocalScorer:
@@ -80,4 +80,4 @@ def test_large_galleries_get_an_index_and_room_for_it() -> None:
     )
     assert scorer.description["search"] == "usearch"
     layout = scorer.ring.layout
-    assert scorer.ring.capacity == (1 << 24) // (layout.bytes_per_crop + 900)
+    assert scorer.ring.capacity == (1 << 24) // (layout.bytes_per_crop + TABLE_BYTES + INDEX_BYTES)

@@ -1,5 +1,7 @@
 """The rolling gallery keeps its limits exactly and its memory still."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamreid.errors import ConfigError
-from streamreid.gallery.ring import MapLayout, Ring
+from streamreid.gallery.ring import TABLE_BYTES, MapLayout, Ring
 from streamreid.gallery.scorer import GalleryEntry
 from streamreid.gallery.shortlist import STRIPS
 from streamreid.reid.matching import FeatureMaps
@@ -140,6 +142,23 @@ def test_bytes_per_crop_is_what_is_reserved() -> None:
     reserved = sum(t.numel() * t.element_size() for t in (ring.maps, ring.vectors, ring.scales))
     assert reserved == 10 * layout.bytes_per_crop
     assert layout.bytes_per_crop == 24 * 8 * 128 + 4 + 768 * 2
+
+
+@pytest.mark.parametrize("count", [1000, 1366, 2731, 5462])
+def test_tables_beside_the_maps_take_no_more_than_is_reckoned(count: int) -> None:
+    """Also at sizes where Python has just doubled a table."""
+    layout = MapLayout(1, 1, 1, torch.int8, 1, torch.bfloat16)
+    maps = FeatureMaps(torch.zeros(1, 1, 1, dtype=torch.int8), 1, 1, torch.ones(1))
+    vector = torch.zeros(1, 1)
+    ring = Ring(layout, count)
+    arrays = (ring.entry_id, ring.track, ring.time_s, ring.live)
+    tracemalloc.start()
+    for number in range(count):
+        ring.insert([entry(10**6 + number, at_s=number / 20)], maps, vector)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    columns = sum(array.itemsize for array in arrays) * count + 8 * count  # and the camera list
+    assert taken + columns <= TABLE_BYTES * count
 
 
 def test_too_little_memory_is_explained() -> None:

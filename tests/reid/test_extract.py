@@ -93,6 +93,18 @@ def test_unknown_back_end_is_named() -> None:
         choose_runner(TinyNetwork(), size=SIZE, device=CPU, backend="tensorrt")
 
 
+def test_a_gpu_tries_half_precision_and_graphs_first() -> None:
+    names = feature_backends(torch.device("cuda"))
+    assert names == ("torch-fp16-graphs", "torch-fp16", "torch-fp32")
+
+
+@pytest.mark.gpu
+def test_a_gpu_chooses_half_precision_by_itself() -> None:
+    choice = choose_runner(TinyNetwork(), size=SIZE, device=torch.device("cuda"))
+    assert set(choice.milliseconds) == set(feature_backends(torch.device("cuda")))
+    assert "fp16" in choice.runner.name
+
+
 @pytest.mark.gpu
 def test_cuda_graphs_agree_with_torch() -> None:
     device = torch.device("cuda")
