@@ -7,6 +7,7 @@ from torch import Tensor
 
 # Dtypes that need a factor per map, with the largest value that each of them holds.
 _LARGEST = {torch.int8: 127.0, torch.float8_e4m3fn: 448.0}
+_PLAIN = (torch.float32, torch.float16, torch.bfloat16)
 # bfloat16 carries eight bits: the norm of a unit vector in it stays within half of this.
 _NORM_TOLERANCE = 0.02
 
@@ -34,6 +35,8 @@ class FeatureMaps:
             raise ValueError(
                 f"data must be [N, {self.height * self.width}, C], got {list(self.data.shape)}"
             )
+        if self.data.dtype not in (*_PLAIN, *_LARGEST):
+            raise ValueError(f"feature maps cannot be stored as {self.data.dtype}")
         if needs_scale(self.data.dtype) != (self.scales is not None):
             raise ValueError("scales go with int8 and float8 maps, and only with them")
 
@@ -109,7 +112,7 @@ def _converted(data: Tensor, height: int, width: int, dtype: torch.dtype) -> Fea
         if dtype == torch.int8:
             levels = levels.round()
         return FeatureMaps(levels.to(dtype).contiguous(), height, width, scales)
-    if dtype not in (torch.float32, torch.float16, torch.bfloat16):
+    if dtype not in _PLAIN:
         raise ValueError(f"feature maps cannot be packed as {dtype}")
     return FeatureMaps(data.to(dtype).contiguous(), height, width)
 

@@ -104,5 +104,11 @@ def test_wrong_inputs_are_named() -> None:
         correspondences(random_maps(2, 0), random_maps(1, 0), head)
     with pytest.raises(ValueError, match=r"cannot be packed as torch\.int32"):
         FeatureMaps.pack(random_maps(1, 0), dtype=torch.int32)
+    with pytest.raises(ValueError, match=r"cannot be stored as torch\.float64"):
+        match_scores(FeatureMaps(torch.zeros(1, 15, 8).double(), 5, 3), random_maps(1, 0), head)
+    with pytest.raises(ValueError, match=r"data must be \[N, 15, C\], got \[1, 8, 15\]"):
+        FeatureMaps(torch.zeros(1, 8, 15), 5, 3)
+    with pytest.raises(ValueError, match=r"maps must be \[N, C, h, w\]"):
+        match_scores(random_maps(1, 0)[0], random_maps(1, 0), head)
     with pytest.raises(ValueError, match="scales go with int8"):
         FeatureMaps(torch.zeros(1, 15, 8, dtype=torch.int8), 5, 3)
