@@ -5,6 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamreid.cli.eval_options import (
+    CLOCK_HELP,
+    Device,
+    Gallery,
+    JsonFile,
+    Query,
+    Root,
+    Weights,
+    check_json_file,
+    is_stdout,
+    write_json,
+)
+
 if TYPE_CHECKING:
     import torch
 
@@ -28,19 +41,11 @@ def reid(
             "folder (names like 0002_c1_03.png)."
         ),
     ],
-    root: Annotated[Path, typer.Option(help="Folder of the data set.")],
-    weights: Annotated[
-        str, typer.Option(help="default, qaconv-market, imagenet or a .safetensors file.")
-    ] = "default",
-    query: Annotated[
-        str | None, typer.Option(help="Folder or .txt list of the queries, instead of the split.")
-    ] = None,
-    gallery: Annotated[
-        str | None, typer.Option(help="Folder or .txt list of the gallery, instead of the split.")
-    ] = None,
-    clock: Annotated[
-        Path | None, typer.Option(help="Clock file: camera,sequence,offset_frames.")
-    ] = None,
+    root: Root,
+    weights: Weights = "default",
+    query: Query = None,
+    gallery: Gallery = None,
+    clock: Annotated[Path | None, typer.Option(help=CLOCK_HELP)] = None,
     rerank: Annotated[bool, typer.Option("--rerank", help="Also k-reciprocal re-ranking.")] = False,
     tlift: Annotated[bool, typer.Option("--tlift", help="Also temporal lifting.")] = False,
     published: Annotated[
@@ -50,10 +55,8 @@ def reid(
     exact: Annotated[
         bool, typer.Option("--exact", help="Everything in float32, several times slower.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures to this file; - is stdout.")
-    ] = None,
+    device: Device = "auto",
+    json_file: JsonFile = None,
     report: Annotated[
         Path | None, typer.Option(help="Write a page with plot, best and worst queries here.")
     ] = None,
@@ -67,7 +70,7 @@ def reid(
     from streamreid.cli.progress import progress_bars
     from streamreid.evaluation.datasets import load
     from streamreid.evaluation.reid import evaluate_reid
-    from streamreid.evaluation.reid_report import json_bytes, replace_file, write_report
+    from streamreid.evaluation.reid_report import write_report
 
     data = load(
         dataset, root, query=query, gallery=gallery, clock=clock, required=("query", "gallery")
@@ -85,13 +88,9 @@ def reid(
             dtype=dtype,
             progress=bars,
         )
-    to_stdout = json_file is not None and str(json_file) == "-"
-    if to_stdout:
-        typer.echo(json_bytes(evaluation.summary()), nl=False)
-    elif json_file is not None:
-        replace_file(json_file, json_bytes(evaluation.summary()))
+    write_json(json_file, evaluation.summary())
     page = write_report(report, evaluation) if report is not None else None
-    _show(evaluation, page, to_stderr=to_stdout)
+    _show(evaluation, page, to_stderr=is_stdout(json_file))
 
 
 def _matcher(
@@ -123,8 +122,7 @@ def _check_outputs(json_file: Path | None, report: Path | None) -> None:
     """Refuse outputs that cannot be written before minutes of work are spent."""
     from streamreid.errors import ConfigError
 
-    if json_file is not None and str(json_file) != "-" and not json_file.resolve().parent.is_dir():
-        raise ConfigError(f"--json {json_file}: its folder does not exist; create it first")
+    check_json_file(json_file)
     if report is not None and report.exists() and not report.is_dir():
         raise ConfigError(f"--report {report} is a file; give a folder")
 
@@ -155,7 +153,7 @@ def _show(evaluation: "ReidEvaluation", page: Path | None, *, to_stderr: bool) -
         highlight=False,
     )
     if evaluation.broken:
-        console.print(f"{len(evaluation.broken)} images could not be read and were left out:")
+        console.print(f"left out because they cannot be read: {len(evaluation.broken)} images")
         for item in evaluation.broken[:_BROKEN_SHOWN]:
             console.print(f"  {item.reason}", highlight=False, markup=False)
         if len(evaluation.broken) > _BROKEN_SHOWN:

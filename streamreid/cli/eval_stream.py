@@ -5,6 +5,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streamreid.cli.eval_options import (
+    CLOCK_HELP,
+    Device,
+    Gallery,
+    JsonFile,
+    Query,
+    Root,
+    Weights,
+    check_json_file,
+    write_json,
+)
+
 if TYPE_CHECKING:
     from streamreid.cli.progress import Bars
     from streamreid.engine.coefficients import Coefficients
@@ -25,17 +37,11 @@ def stream(
     dataset: Annotated[
         str, typer.Option(help="market1501 or folder (names like 0002_c1s1_000451_03.jpg).")
     ],
-    root: Annotated[Path, typer.Option(help="Folder of the data set.")],
-    clock: Annotated[Path, typer.Option(help="Clock file: camera,sequence,offset_frames.")],
-    weights: Annotated[
-        str, typer.Option(help="default, qaconv-market, imagenet or a .safetensors file.")
-    ] = "default",
-    query: Annotated[
-        str | None, typer.Option(help="Folder or .txt list of the queries, instead of the split.")
-    ] = None,
-    gallery: Annotated[
-        str | None, typer.Option(help="Folder or .txt list of the gallery, instead of the split.")
-    ] = None,
+    root: Root,
+    clock: Annotated[Path, typer.Option(help=CLOCK_HELP)],
+    weights: Weights = "default",
+    query: Query = None,
+    gallery: Gallery = None,
     coefficients: Annotated[
         Path | None, typer.Option(help="Fitted coefficients instead of those of the weights.")
     ] = None,
@@ -48,10 +54,8 @@ def stream(
     shuffles: Annotated[
         int, typer.Option(min=0, max=100, help="Also that many permutations of the times.")
     ] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures to this file; - is stdout.")
-    ] = None,
+    device: Device = "auto",
+    json_file: JsonFile = None,
 ) -> None:
     """Replay query and gallery in order of time through the engine that `run` uses.
 
@@ -65,7 +69,7 @@ def stream(
     from streamreid.evaluation.tracklets import tracklets_of
     from streamreid.gallery.build import build_scorer
 
-    _check_output(json_file)
+    check_json_file(json_file)
     data = load(
         dataset, root, query=query, gallery=gallery, clock=clock, required=("query", "gallery")
     )
@@ -77,7 +81,7 @@ def stream(
         wishes = {"lag_s": lag, "false_merge_rate": false_merge_rate}
         summary = _measure(stage, tracklets, fitted, wishes, shuffles)
     summary |= {"weights": weights, "weights_digest": scorer.weights_digest, "clock": data.clock}
-    _write(summary, json_file)
+    write_json(json_file, summary)
 
 
 def _coefficients(weights: str, path: Path | None, scorer: "LocalScorer") -> "Coefficients":
@@ -168,30 +172,3 @@ def _show(modes: "dict[str, StreamFigures]", tracklets: int, rate: float) -> Non
             f"{figures.calibration_error:.3f}",
         )
     Console(stderr=True).print(table)
-
-
-def _check_output(json_file: Path | None) -> None:
-    """Refuse an output that cannot be written before minutes of work are spent."""
-    from streamreid.errors import ConfigError
-
-    if json_file is not None and str(json_file) != "-" and not json_file.resolve().parent.is_dir():
-        raise ConfigError(f"--json {json_file}: its folder does not exist; create it first")
-
-
-def _write(summary: dict[str, Any], json_file: Path | None) -> None:
-    import json
-
-    from streamreid.errors import ConfigError
-
-    if json_file is None:
-        return
-    text = json.dumps(summary, indent=2) + "\n"
-    if str(json_file) == "-":
-        typer.echo(text, nl=False)
-        return
-    part = json_file.with_name(json_file.name + ".part")
-    try:
-        part.write_text(text, "utf-8")
-        part.replace(json_file)
-    except OSError as exc:
-        raise ConfigError(f"--json {json_file} cannot be written: {exc.strerror}") from exc

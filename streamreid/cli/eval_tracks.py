@@ -1,9 +1,11 @@
 """`streamreid eval tracks`: IDF1, HOTA and MOTA of a store or of text files against the truth."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from streamreid.cli.eval_options import JsonFile, check_json_file, is_stdout, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,9 +54,7 @@ def tracks(
     detect_fps: Annotated[
         float, typer.Option(min=0.01, help="Detections a second of the run that made the store.")
     ] = 5.0,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures to this file; - is stdout.")
-    ] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Judge tracks and identities against the truth, in each camera and over all of them.
 
@@ -66,6 +66,7 @@ def tracks(
 
     from streamreid.evaluation.tracking_metrics import evaluate_tracks
 
+    check_json_file(json_file)
     true = read_truth_boxes(truth)
     if _is_store(found):
         clocks = _clocks(truth, true, fps, start or [])
@@ -75,9 +76,8 @@ def tracks(
         )
     else:
         report = evaluate_tracks(true, _read_found(found, true))
-    if json_file is not None:
-        _write_json(report, json_file)
-    if json_file is None or str(json_file) != "-":
+    write_json(json_file, _figures(report))
+    if not is_stdout(json_file):
         Console().print(results_table(report))
 
 
@@ -209,19 +209,11 @@ def _from_store(
     return boxes, seen
 
 
-def _write_json(report: "TrackingReport", path: Path) -> None:
-    import json
+def _figures(report: "TrackingReport") -> dict[str, Any]:
     from dataclasses import asdict
 
-    from streamreid.cli.private_file import write_private
-
-    content = {
+    return {
         "cameras": {camera: asdict(result) for camera, result in report.cameras.items()},
         "single": asdict(report.single),
         "multi": asdict(report.multi),
     }
-    text = json.dumps(content, indent=2)
-    if str(path) == "-":
-        typer.echo(text)
-    else:
-        write_private(path, f"{text}\n".encode())

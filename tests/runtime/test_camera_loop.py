@@ -15,7 +15,7 @@ from streamreid.tracking.tracker import CameraTracker
 from streamreid.transport.sender import Sender
 from streamreid.types import Frame
 from streamreid.video.sampler import FrameSampler
-from streamreid.video.source import SourceInfo, SourceState, SourceStatus
+from streamreid.video.source import FrameSource, SourceInfo, SourceState, SourceStatus
 from streamreid.video.zones import Zones
 from tests.fakes import ManualClock
 from tests.video.clips import CAMERA
@@ -107,7 +107,7 @@ def test_the_reason_is_told(
     outbox = _Outbox()
     with caplog.at_level(logging.WARNING):
         reason = run_camera(
-            _SilentSource(*states),
+            cast(FrameSource, _SilentSource(*states)),
             _pipeline(),
             cast(Sender, outbox),
             cast(Any, _Counters()),
