@@ -10,6 +10,9 @@ from streamreid.types import UInt8Array
 _ALL_CHANGED = 0.7
 """Share of the picture beyond which it is the scene that changed and not something in it."""
 
+_STILL_TRUE = 0.3
+"""Share of the picture that may differ after a break for what was known to hold still."""
+
 _PLAIN_MEAN = 8
 """Pictures that are averaged to begin with. Not more: a mixture component counts as background from
 a tenth of the weight on, so at a rate of 1/16 a person becomes wall in two pictures."""
@@ -41,7 +44,9 @@ class Background:
 
         Args:
             picture: Small picture, `(H, W)` or `(H, W, 3)`, uint8.
-            segment: Segment of the frame; a new one starts the model anew.
+            segment: Segment of the frame; a new one starts the model anew, unless it shows the same
+                place: a camera that was cut off for a moment need not learn it again, and whoever
+                stands there now does not become a part of it.
             captured_at_s: Capture time in epoch seconds.
 
         Returns:
@@ -50,8 +55,9 @@ class Background:
         """
         key = (segment, picture.shape)
         if key != self._key:
-            self._key, self._updates = key, 0
-            self._model = self._new_model()
+            if not self._holds_still(picture):
+                self._model, self._updates = self._new_model(), 0
+            self._key, self._last_s = key, captured_at_s
         elapsed_s = max(0.0, captured_at_s - self._last_s) if self._updates else 0.0
         self._last_s = captured_at_s
         self._updates += 1
@@ -66,6 +72,13 @@ class Background:
             self._key = None
             return None
         return np.asarray((mask == 255) * np.uint8(255), np.uint8)
+
+    def _holds_still(self, picture: UInt8Array) -> bool:
+        """Whether what is known is true of the first picture after a break too."""
+        if self._key is None or self._key[1] != picture.shape or self._updates < _PLAIN_MEAN:
+            return False
+        mask = np.asarray(self._model.apply(picture, learningRate=0.0), np.uint8)
+        return cv2.countNonZero(mask) <= _STILL_TRUE * mask.size
 
     def _new_model(self) -> cv2.BackgroundSubtractorMOG2:
         return cv2.createBackgroundSubtractorMOG2(
