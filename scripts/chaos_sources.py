@@ -36,6 +36,7 @@ from tests.video.damage import damaged
 from tests.video.servers import RtspServer, http_server, rtsp_server
 
 CLIP, CLIP_FPS = "door.mp4", 30
+LONGEST_BACK_S, LONGEST_UNNOTICED_S = 2.0, 12.0
 
 
 def opened(stack: ExitStack, url: str, name: str, *, healthy_after_s: float = 10.0) -> FrameSource:
@@ -85,8 +86,12 @@ def outages(folder: Path, kills: int, freezes: int) -> dict[str, Any]:
     problems = []
     if any(value == float("inf") for value in (*back_s, *noticed_s)):
         problems.append("a camera did not come back")
-    if after[0] > before[0] * 1.1 + 1 or after[1] > before[1] * 1.1 + 1:
-        problems.append("files or threads leaked")
+    if any(late > early * 1.1 + 1 for early, late in zip(before, after, strict=True)):
+        problems.append("files, threads or memory leaked")
+    if back_s and max(back_s) > LONGEST_BACK_S:
+        problems.append(f"a first frame took {max(back_s):.1f} s, allowed are {LONGEST_BACK_S}")
+    if noticed_s and max(noticed_s) > LONGEST_UNNOTICED_S:
+        problems.append(f"a freeze lasted {max(noticed_s):.1f} s unnoticed")
     return {
         "kills": kills,
         "first frame after the server is back, s: median / max": _two(back_s),

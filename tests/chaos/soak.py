@@ -122,7 +122,7 @@ def problems(found: dict[str, Any]) -> list[str]:
         wrong.append(f"exit code {found['exit']}")
     balance = found["produced"] - found["stored"] - sum(found["dropped"].values())
     if balance:
-        wrong.append(f"{balance} messages more produced than stored and dropped")
+        wrong.append(f"{balance} more messages were produced than stored and dropped")
     if found["crops stored"] != found["crop rows"]:
         wrong.append(f"{found['crops stored']} crops stored, {found['crop rows']} rows")
     if found["integrity"] != "ok":

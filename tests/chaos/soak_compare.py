@@ -11,6 +11,9 @@ from tests.chaos.soak_score import Windows, score, without_unseen
 MOST_LOST = 0.02
 """IDF1 over cameras that faults may cost."""
 
+MOST_GROWN = 1.1
+"""Memory with faults, as a multiple of that without."""
+
 
 def compare(scene: Path, faulty: Path, calm: Path) -> dict[str, Any]:
     """Judge both runs against the truth.
@@ -28,7 +31,11 @@ def compare(scene: Path, faulty: Path, calm: Path) -> dict[str, Any]:
         name: json.loads((path / "soak.json").read_text())
         for name, path in (("faults", faulty), ("calm", calm))
     }
+    seconds = float(runs["calm"]["seconds"])
     down = _both(runs["faults"]["blind"], runs["calm"]["blind"])
+    shares = [sum(b - a for a, b in windows) / seconds for windows in down.values()]
+    # The clips go on after the runs have ended.
+    down = {name: [*windows, (seconds, float("inf"))] for name, windows in down.items()}
     unseen = without_unseen(truth, down)
 
     def idf1(name: str, folder: Path, left_out: Windows) -> float:
@@ -42,14 +49,14 @@ def compare(scene: Path, faulty: Path, calm: Path) -> dict[str, Any]:
         "IDF1 over cameras with faults": idf1("faults", faulty, down),
         "without faults, only people seen by nobody left out": idf1("calm", calm, unseen),
         "with faults, only people seen by nobody left out": idf1("faults", faulty, unseen),
-        "share of camera time that was down": round(
-            sum(b - a for windows in down.values() for a, b in windows)
-            / (len(down) * runs["calm"]["seconds"]),
-            4,
-        ),
+        "share of camera time that was down": round(sum(shares) / len(shares), 4),
     }
     lost = found["IDF1 over cameras without faults"] - found["IDF1 over cameras with faults"]
     found["problems"] = [f"{n}: {one}" for n, run in runs.items() for one in problems(run)]
+    for name, memory in runs["faults"]["memory"].items():
+        largest, usual = memory["max MiB"], runs["calm"]["memory"][name]["max MiB"]
+        if largest > MOST_GROWN * usual:
+            found["problems"].append(f"{name} grew to {largest} MiB with faults, else {usual}")
     if lost > MOST_LOST:
         found["problems"].append(f"faults cost {lost:.3f} IDF1, allowed are {MOST_LOST}")
     return found

@@ -14,10 +14,8 @@ from streamreid.runtime.counters import CounterRow
 BLIND_AFTER_S = 1.5
 """Capture times further apart than this: the camera saw nothing in between."""
 
-WARM_S = 60.0
-"""Memory in the first minute of a process is what it loads, not what it leaks."""
-
-_SHORTEST_SLOPE_S = 120.0
+_SHORTEST_SLOPE_S = 300.0
+"""Memory of a process that lived for less than twice this is what it loads, not what it leaks."""
 
 
 @dataclass
@@ -89,16 +87,16 @@ class Watcher:
     def memory(self) -> dict[str, dict[str, float]]:
         """Per process name: its largest size and its steepest slope.
 
-        The slope is that of the last half of each process' life, without its first minute; a
-        process that lived for less than three minutes has none.
+        The slope is that of the last half of each process' life; a process that lived for less than
+        ten minutes has none, because the gallery of a matcher has to fill first.
         """
         found: dict[str, dict[str, float]] = {}
         for (name, _), samples in self.rss.items():
             at_s, mib = np.array(samples).T
             entry = found.setdefault(name, {"max MiB": 0.0})
             entry["max MiB"] = round(max(entry["max MiB"], float(mib.max())), 1)
-            late = at_s - at_s[0] > max(WARM_S, (at_s[-1] - at_s[0]) / 2)
-            if late.any() and np.ptp(at_s[late]) >= _SHORTEST_SLOPE_S:
+            late = at_s - at_s[0] >= (at_s[-1] - at_s[0]) / 2
+            if np.ptp(at_s[late]) >= _SHORTEST_SLOPE_S:
                 slope = float(np.polyfit(at_s[late] / 60.0, mib[late], 1)[0])
                 entry["MiB/min"] = round(max(entry.get("MiB/min", slope), slope), 3)
         return found
