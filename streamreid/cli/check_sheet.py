@@ -47,7 +47,7 @@ def _cell(
 ) -> UInt8Array:
     height = _EMPTY_HEIGHT if frame is None else _even(_WIDTH * frame.height / frame.width)
     cell = np.full((_HEADER + height, _WIDTH, 3), _PAPER, np.uint8)
-    count = "" if people is None else f": {len(people)} people"
+    count = "" if people is None else f", people: {len(people)}"
     _text(cell, f"{camera_id}{count}", (6, 19), _INK)
     if frame is None:
         for number, line in enumerate(wrap(error, 60)[:8]):

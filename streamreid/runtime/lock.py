@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from streamreid.errors import ControlError
+from streamreid.errors import ControlError, StoreError
 
 
 class RunInUseError(ControlError):
@@ -23,14 +23,16 @@ def lock_run(run_dir: Path, holder: str) -> Iterator[None]:
 
     Raises:
         RunInUseError: Somebody else holds it; names them.
-        ControlError: The lock file cannot be made.
+        StoreError: The folder or the lock file in it cannot be made.
     """
     path = run_dir / "lock"
     try:
         run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as exc:
-        raise ControlError(f"cannot make the lock file '{path}': {exc.strerror}") from exc
+        raise StoreError(
+            f"'{run_dir}' cannot be written ({exc.strerror}); choose another store.path, or run_dir"
+        ) from exc
     try:
         _take(descriptor, run_dir)
         os.ftruncate(descriptor, 0)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from streamreid.errors import StoreError
 from streamreid.runtime.lock import RunInUseError, lock_run, run_holder
 
 
@@ -33,3 +34,13 @@ def test_two_spellings_of_one_folder_share_its_lock(tmp_path: Path) -> None:
         lock_run(tmp_path / "link" / "run", "second"),
     ):
         pass
+
+
+def test_a_place_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(StoreError, match=r"file/run.*choose another store\.path") as raised,
+        lock_run(tmp_path / "file" / "run", "a test"),
+    ):
+        pass
+    assert raised.value.exit_code == 4
