@@ -46,14 +46,21 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def matcher(disk: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+def url(request: pytest.FixtureRequest) -> str:
+    """Address of the only camera."""
+    return str(request.param)
+
+
+@pytest.fixture
+def matcher(disk: Path, tmp_path: Path, url: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """A matcher process whose store is on the small disk, and its run_dir."""
     run_dir = tmp_path / "run"
     run_dir.mkdir(mode=0o700)
+    (tmp_path / "door.mp4").touch()
     config = tmp_path / "cams.yaml"
     config.write_text(
         "streamreid: 1\n"
-        "cameras: {door: {url: 'rtsp://127.0.0.1:9/1'}}\n"
+        f"cameras: {{door: {{url: '{url}'}}}}\n"
         "matcher: {features: torch-fp32, threads: 1}\n"
         f"store: {{path: {disk}/s.sqlite, min_free: 0B}}\n"
         f"run_dir: {run_dir}\n"
@@ -102,6 +109,50 @@ def row_of(run_dir: Path, name: str) -> CounterRow:
     return next(row for row in read_counters(run_dir) if row.name == name)
 
 
+@pytest.mark.parametrize("url", ["door.mp4"], indirect=True)
+def test_a_file_waits_for_a_full_disk_and_loses_nothing(
+    disk: Path, matcher: tuple[subprocess.Popen[bytes], Path]
+) -> None:
+    process, run_dir = matcher
+    ballast, count = disk / "ballast", 36
+    clock = SystemClock()
+    with create_counters(run_dir, "camera", DOOR, INCARNATION, clock=clock) as counters:
+        hello = Hello(DOOR, INCARNATION, False, 640, 480, "file")
+        with open_sender(
+            f"ipc://{run_dir}/matcher.sock", hello, clock=clock, counters=counters
+        ) as sender:
+            send_some(sender, 0, 8)
+            until(sender, lambda: stored(run_dir) == 8)
+            ballast.write_bytes(b"x" * MIB)
+            send_some(sender, 8, count)
+            until(sender, lambda: row_of(run_dir, "matcher").values["disk_full"] == 1)
+            assert process.poll() is None
+            assert stored(run_dir) < count
+            ballast.unlink()
+            until(sender, lambda: stored(run_dir) == count)
+            check_books(counters, run_dir, disk)
+            assert row_of(run_dir, DOOR).books["crop"].dropped_total == 0
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
+def send_some(sender: Sender, first: int, behind: int) -> None:
+    """Send crops `first` to `behind - 1` of a file, and say how far it was read."""
+    for number in range(first, behind):
+        crop = noisy_crop(number)
+        sender.send_crop(crop)
+        sender.progress(crop.captured_at_s)
+
+
+def until(sender: Sender, condition: Callable[[], bool]) -> None:
+    """Talk to the matcher until something is so."""
+    until_s = time.monotonic() + 90.0
+    while not condition():
+        assert time.monotonic() < until_s, f"it never came to that: {sender.pending} wait"
+        sender.pump(0.2)
+
+
+@pytest.mark.parametrize("url", ["rtsp://127.0.0.1:9/1"], indirect=True)
 def test_a_full_disk_pauses_the_matcher_and_no_more(
     disk: Path, matcher: tuple[subprocess.Popen[bytes], Path]
 ) -> None:
