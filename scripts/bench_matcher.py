@@ -20,11 +20,11 @@ from scripts.write_matcher_page import fill
 from streamreid.cli.bench_features import features_table
 from streamreid.cli.bench_gallery import latency_table, rolling_table, shortlist_table
 from streamreid.cli.bench_gpu import gpu_table
-from streamreid.cli.bench_matcher import matcher_table
+from streamreid.cli.bench_matcher import blocks_table, matcher_table
 from streamreid.cli.bench_restart import restart_table
 from streamreid.cli.bench_table import Report, Table
 
-PARTS = ("matcher", "features", "latency", "shortlist", "rolling", "restart")
+PARTS = ("matcher", "blocks", "features", "latency", "shortlist", "rolling", "restart")
 
 
 def measure(part: str, threads: int, rounds: int, weights: str) -> Table:
@@ -35,6 +35,7 @@ def measure(part: str, threads: int, rounds: int, weights: str) -> Table:
             channels=(128, 256, 512, 1024), threads=threads, rounds=rounds
         ),
         "features": lambda: features_table(weights=weights, threads=threads, rounds=rounds),
+        "blocks": lambda: blocks_table(rounds=rounds),
         "latency": latency_table,
         "shortlist": shortlist_table,
         "rolling": rolling_table,

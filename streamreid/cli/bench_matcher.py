@@ -1,6 +1,7 @@
 """How fast pairs are scored, beside the published way and beside the machine's matrix product."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -74,6 +75,47 @@ def matcher_table(
             *meaning(rows),
         ],
     )
+
+
+def blocks_table(
+    *,
+    channels: Sequence[int] = (128, 512),
+    sizes_mib: Sequence[float] = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0),
+    maps: int = 100,
+    rounds: int = 9,
+) -> Table:
+    """How large the correlation tile of a block should be: every size by every fast back-end.
+
+    Args:
+        channels: Channels of the maps.
+        sizes_mib: Sizes to try, MiB.
+        maps: Gallery size.
+        rounds: Rounds in which all sizes take turns.
+    """
+    threads = torch.get_num_threads()
+    rows: list[dict[str, Value]] = []
+    for count in channels:
+        for name, kernel in block_kernels(torch.device("cpu")).items():
+            if name == "torch":
+                continue
+            query, gallery = (
+                FeatureMaps.pack(random_maps(number, count, seed=number), kernel.map_dtype)
+                for number in (1, maps)
+            )
+            variants: dict[str, Work] = {
+                f"{size:g}": partial(
+                    replace(kernel, block_bytes=int(size * 2**20)).weighted_sums,
+                    query,
+                    gallery,
+                    torch.ones(2 * LOCATIONS),
+                )
+                for size in sizes_mib
+            }
+            timings = take_turns(variants, rounds=rounds, clock=clock_for(threads))
+            row: dict[str, Value] = {"C": count, "threads": threads, "back-end": name}
+            row["now MiB"] = kernel.block_bytes / 2**20
+            rows.append(row | {f"{size} MiB": maps / t.median_s for size, t in timings.items()})
+    return Table("Pairs a second by the size of a block's tile", rows)
 
 
 def meaning(rows: Sequence[dict[str, Value]]) -> list[str]:

@@ -21,7 +21,8 @@ from streamreid.reid.multishot import DEFAULT_RULE, MultiShot, track_scores
 from streamreid.reid.qaconv import FoldedHead
 from streamreid.types import Float32Array, Int64Array
 
-_SLICE = 256
+# Pairs of crops that one later query scores for an audit: 5 ms on one core in int8 at C = 128.
+_SLICE_PAIRS = 256
 _PENDING = 4
 _PARTS = 1 << 20
 _TRACKS = 10_000
@@ -156,7 +157,8 @@ class ShortlistAudit:
         if not self._waiting:
             return
         running = self._waiting[0]
-        stop = min(running.done + _SLICE, len(running.entry_ids))
+        share = max(1, _SLICE_PAIRS // len(running.query))
+        stop = min(running.done + share, len(running.entry_ids))
         live = [
             (place, slot)
             for place in range(running.done, stop)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from streamreid.cli.bench_gallery import latency_table, rolling_table, shortlist_table
-from streamreid.cli.bench_matcher import OFFICIAL, matcher_table, meaning
+from streamreid.cli.bench_matcher import OFFICIAL, blocks_table, matcher_table, meaning
 from streamreid.cli.bench_pipeline import Load, Step, summary
 from streamreid.cli.bench_restart import restart_table
 from streamreid.cli.bench_table import Report, Table
@@ -38,6 +38,12 @@ def test_matcher_table_has_every_back_end() -> None:
     table = matcher_table(channels=(16,), maps=4, rounds=1)
     assert [row["back-end"] for row in table.rows] == [OFFICIAL, *backends()]
     assert table.rows[0]["x official"] == 1.0
+
+
+def test_blocks_table_tries_every_size() -> None:
+    table = blocks_table(channels=(16,), sizes_mib=(0.1, 1.0), maps=3, rounds=1)
+    assert [row["back-end"] for row in table.rows] == [name for name in backends()[1:]]
+    assert all(row["0.1 MiB"] and row["1 MiB"] for row in table.rows)
 
 
 def test_rolling_gallery_counts_exactly() -> None:
