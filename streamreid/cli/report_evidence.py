@@ -118,12 +118,14 @@ def draw_evidence(links: Sequence[Link], weights: str) -> tuple[EvidencePicture,
 
 def _best(sighting: Sighting) -> "UInt8Array | None":
     """The best crop of a sighting as RGB, None when it cannot be read."""
-    import cv2
-    import numpy as np
+    from streamreid.errors import StoreError
+    from streamreid.store.pictures import decode_jpeg
 
     best: Picture = max(sighting.pictures, key=lambda picture: picture.quality)
-    image = cv2.imdecode(np.frombuffer(best.jpeg, np.uint8), cv2.IMREAD_COLOR)
-    return None if image is None else np.ascontiguousarray(image[:, :, ::-1], np.uint8)
+    try:
+        return decode_jpeg(best.jpeg)
+    except StoreError:
+        return None
 
 
 def _jpeg(picture: "UInt8Array") -> bytes:

@@ -71,11 +71,6 @@ class BatchSampler:
                 )
         self.source_of_class = source_of
 
-    @property
-    def class_count(self) -> int:
-        """Number of identities over all sources."""
-        return len(self._members)
-
     def representatives(self, step: int) -> Tensor:
         """Draw one image of every identity, shape `[classes]`."""
         generator = step_generator(self._seed, step, 1)
