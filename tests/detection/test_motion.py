@@ -1,5 +1,7 @@
 """Detector `motion` on drawn scenes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,35 @@ def test_light_switched_on_is_nobody() -> None:
         detector.detect([frame])
     bright = flat_frame(size=(320, 240), luma=220, captured_at_s=1004.0)
     assert len(detector.detect([bright])[0]) == 0
+
+
+@pytest.mark.parametrize("away_s", [0.0, 3600.0])
+def test_after_a_break_whoever_stands_there_is_seen_and_leaves_no_ghost(away_s: float) -> None:
+    detector = MotionDetector()
+    before, after = walking_scene(40)[:20], walking_scene(40)[20:]
+    for frame in before:
+        detector.detect([frame])
+    counts = [
+        len(detector.detect([replace(f, segment=1, captured_at_s=f.captured_at_s + away_s)])[0])
+        for f in after
+    ]
+    assert counts == [1] * len(after)
+    empty = walking_scene(10, first_s=1e9)
+    for frame in empty:
+        later_s = after[-1].captured_at_s + away_s + 1.0 + frame.index / 5
+        (found,) = detector.detect([replace(frame, segment=2, captured_at_s=later_s)])
+        assert len(found) == 0
+
+
+def test_after_a_break_another_place_is_learned_anew() -> None:
+    detector = MotionDetector()
+    for frame in walking_scene(20):
+        detector.detect([frame])
+    for index in range(20):
+        turned = flat_frame(
+            size=(320, 240), luma=200, index=index, segment=1, captured_at_s=2000.0 + index / 5
+        )
+        assert len(detector.detect([turned])[0]) == 0
 
 
 def test_no_frames_no_detections() -> None:
