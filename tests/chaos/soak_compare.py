@@ -34,8 +34,7 @@ def compare(scene: Path, faulty: Path, calm: Path) -> dict[str, Any]:
     seconds = float(runs["calm"]["seconds"])
     down = _both(runs["faults"]["blind"], runs["calm"]["blind"])
     shares = [sum(b - a for a, b in windows) / seconds for windows in down.values()]
-    # The clips go on after the runs have ended.
-    down = {name: [*windows, (seconds, float("inf"))] for name, windows in down.items()}
+    down = without_after(down, seconds)
     unseen = without_unseen(truth, down)
 
     def idf1(name: str, folder: Path, left_out: Windows) -> float:
@@ -60,6 +59,11 @@ def compare(scene: Path, faulty: Path, calm: Path) -> dict[str, Any]:
     if lost > MOST_LOST:
         found["problems"].append(f"faults cost {lost:.3f} IDF1, allowed are {MOST_LOST}")
     return found
+
+
+def without_after(left_out: Windows, seconds: float) -> dict[str, list[tuple[float, float]]]:
+    """The same windows and everything after the end of a run: the clips are longer."""
+    return {name: [*windows, (seconds, float("inf"))] for name, windows in left_out.items()}
 
 
 def _both(one: Windows, other: Windows) -> dict[str, list[tuple[float, float]]]:
