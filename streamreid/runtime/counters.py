@@ -282,8 +282,8 @@ def create_counters(
         for index, value in enumerate(header):
             counters._u64[index] = value
         counters.set("started_at_s", clock.now_s())
-        for gauge, value in (gauges or {}).items():
-            counters.set(gauge, value)
+        for gauge, level in (gauges or {}).items():
+            counters.set(gauge, level)
         draft.rename(path)
     except OSError as exc:
         raise StoreError(f"cannot make the counter file '{path}': {exc.strerror}") from exc

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 from streamreid.runtime.counters import read_counters
 from streamreid.simulation.truth import SceneTruth
+from streamreid.types import CameraId
 from tests.chaos.soak_faults import Faults
 from tests.chaos.soak_scene import CALM_S, FPS, drawn_scene
 from tests.chaos.soak_watch import Watcher
@@ -141,7 +142,7 @@ def _attend(
     origin_s: float,
     out: Path,
     process: subprocess.Popen[bytes],
-    servers: dict[str, RtspServer],
+    servers: Mapping[CameraId, RtspServer],
     watcher: Watcher,
 ) -> Faults:
     """Watch the run to the end of the scene, and break things if that is planned."""
@@ -191,7 +192,7 @@ def _streamreid(config: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
                 process.wait()
 
 
-def _write_config(out: Path, servers: dict[str, RtspServer]) -> Path:
+def _write_config(out: Path, servers: Mapping[CameraId, RtspServer]) -> Path:
     lines = [
         f'  {name}: {{url: "{server.url(f"{name}.mp4")}"}}' for name, server in servers.items()
     ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from streamreid.runtime.counters import CounterRow
+from streamreid.types import CameraId
 from tests.video.servers import RtspServer
 
 FaultKind = Literal["server killed", "server frozen", "worker killed", "matcher killed"]
@@ -51,7 +52,7 @@ class Faults:
 
     def __init__(
         self,
-        servers: Mapping[str, RtspServer],
+        servers: Mapping[CameraId, RtspServer],
         *,
         first_s: float,
         last_s: float,

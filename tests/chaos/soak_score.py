@@ -45,20 +45,14 @@ def without_unseen(truth: SceneTruth, left_out: Windows) -> dict[str, list[tuple
     Returns:
         Windows that cover such sightings and nothing else.
     """
-    began_s = truth.started_at_s
-    return {
-        camera: [
-            (sighting.from_s - began_s[camera] - 0.01, sighting.to_s - began_s[camera] + 0.01)
-            for sighting in truth.sightings
-            if sighting.camera_id == camera
-            and any(
-                from_s <= sighting.from_s - began_s[camera]
-                and sighting.to_s - began_s[camera] <= to_s
-                for from_s, to_s in windows
-            )
-        ]
-        for camera, windows in left_out.items()
-    }
+    found: dict[str, list[tuple[float, float]]] = {}
+    for one in truth.sightings:
+        began_s = truth.started_at_s[one.camera_id]
+        from_s, to_s = one.from_s - began_s, one.to_s - began_s
+        windows = left_out.get(one.camera_id, ())
+        if any(low <= from_s and to_s <= high for low, high in windows):
+            found.setdefault(one.camera_id, []).append((from_s - 0.01, to_s + 0.01))
+    return found
 
 
 def _seen(boxes: TrackBoxes, camera: CameraId, fps: float, left_out: Windows) -> TrackBoxes:

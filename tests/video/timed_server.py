@@ -12,13 +12,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import av
-from aio_rtsp_toolkit import server_streaming
-from aio_rtsp_toolkit.server_rtp import RtspRtpMixin
+from aio_rtsp_toolkit import server_streaming  # type: ignore[import-untyped]
+from aio_rtsp_toolkit.server_rtp import RtspRtpMixin  # type: ignore[import-untyped]
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.stream import VideoStream
 
 _true_time = time.time
@@ -34,9 +33,8 @@ class _Timed:
     def __getattr__(self, name: str) -> Any:
         return getattr(av, name)
 
-    def open(self, path: str, mode: str = "r") -> "_Present":
+    def open(self, path: str, mode: Literal["r"] = "r") -> "_Present":
         container = av.open(path, mode)
-        assert isinstance(container, InputContainer)
         return _Present(container, self, _true_time() - self._origin_s)
 
 
@@ -56,7 +54,7 @@ class _Present:
     def __exit__(self, *_: object) -> None:
         self._container.close()
 
-    def demux(self, streams: Sequence[VideoStream]) -> Iterator[Packet]:
+    def demux(self, streams: Sequence[VideoStream]) -> Iterator[Any]:
         (stream,) = streams
         assert stream.time_base is not None
         assert stream.duration is not None
@@ -116,7 +114,7 @@ def main() -> None:
         _write_report(timed)
     if shift_s:
         time.time = lambda: _true_time() + shift_s
-    from server_demo import main as serve
+    from server_demo import main as serve  # type: ignore[import-untyped]
 
     serve()
 
