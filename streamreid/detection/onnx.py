@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from streamreid.detection.machine import give_back_memory
-from streamreid.detection.postprocess import ModelLayout, input_size, people_of, prepare_batch
+from streamreid.detection.postprocess import ModelLayout, detect_people
 from streamreid.detection.prepared import (
     OnnxBackend,
     compile_openvino,
@@ -95,24 +95,19 @@ class OnnxDetector:
         Raises:
             DetectorError: The back-end failed.
         """
-        found: list[Detections] = [Detections.empty()] * len(frames)
-        for size, rows in self._groups(frames).items():
-            chosen = [frames[row] for row in rows]
-            letterboxes, batch = prepare_batch(chosen, size, self._layout)
-            try:
-                output = self._runner.run(batch)
-            except (RuntimeError, ValueError) as error:
-                raise DetectorError(f"{self._name}: {self._backend} failed ({error})") from error
-            for row, frame, letterbox, one in zip(rows, chosen, letterboxes, output, strict=True):
-                found[row] = people_of(one, letterbox, frame, self._layout, self._confidence)
-        return found
+        return detect_people(
+            frames,
+            self._layout,
+            self._run,
+            long_side=self._long_side,
+            confidence=self._confidence,
+        )
 
-    def _groups(self, frames: Sequence[Frame]) -> dict[tuple[int, int], list[int]]:
-        groups: dict[tuple[int, int], list[int]] = {}
-        for row, frame in enumerate(frames):
-            size = self._layout.fixed_size or input_size(frame, self._long_side)
-            groups.setdefault(size, []).append(row)
-        return groups
+    def _run(self, batch: UInt8Array | Float32Array) -> Float32Array:
+        try:
+            return self._runner.run(batch)
+        except (RuntimeError, ValueError) as error:
+            raise DetectorError(f"{self._name}: {self._backend} failed ({error})") from error
 
 
 class _OnnxRuntimeRunner:

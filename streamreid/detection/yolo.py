@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from streamreid.detection.postprocess import ModelLayout, input_size, people_of, prepare_batch
+from streamreid.detection.postprocess import ModelLayout, detect_people
 from streamreid.errors import DetectorError, WeightsError
-from streamreid.types import Detections, Frame
+from streamreid.types import Detections, Float32Array, Frame, UInt8Array
 
 PERSON = "person"
 
@@ -176,19 +176,18 @@ class YoloDetector:
         Raises:
             DetectorError: The network failed.
         """
-        groups: dict[tuple[int, int], list[int]] = {}
-        for row, frame in enumerate(frames):
-            groups.setdefault(input_size(frame, self._long_side), []).append(row)
-        found: list[Detections] = [Detections.empty()] * len(frames)
-        for size, rows in groups.items():
-            chosen = [frames[row] for row in rows]
-            letterboxes, batch = prepare_batch(chosen, size, self._layout)
-            try:
-                with torch.inference_mode():
-                    output = self._network(torch.from_numpy(batch).to(self._device))
-            except RuntimeError as error:
-                raise DetectorError(f"{self._name}: torch failed ({error})") from error
-            people = np.asarray(output.cpu().numpy(), np.float32)
-            for row, frame, letterbox, one in zip(rows, chosen, letterboxes, people, strict=True):
-                found[row] = people_of(one, letterbox, frame, self._layout, self._confidence)
-        return found
+        return detect_people(
+            frames,
+            self._layout,
+            self._run,
+            long_side=self._long_side,
+            confidence=self._confidence,
+        )
+
+    def _run(self, batch: UInt8Array | Float32Array) -> Float32Array:
+        try:
+            with torch.inference_mode():
+                output = self._network(torch.from_numpy(batch).to(self._device))
+        except RuntimeError as error:
+            raise DetectorError(f"{self._name}: torch failed ({error})") from error
+        return np.asarray(output.cpu().numpy(), np.float32)
