@@ -208,10 +208,12 @@ class Resolver:
         settings = self._settings
         query = track.best(settings.crops_per_track)
         found = self._scorer.candidates(query, settings.shortlist, exclude_tracks=(track.key,))
+        # A scorer that audits itself may name more entries than asked for; that must not end here.
+        grown = max(1.0, len(found.entry_ids) / settings.shortlist)
         keys: dict[TrackKey, None] = dict.fromkeys(self._pairs.neighbours(track.key))
         for number in found.tracks:
             key = TrackKey(int(number))
-            if len(keys) >= settings.max_candidates:
+            if len(keys) >= settings.max_candidates * grown:
                 break
             for member in (key, *self._same_identity(key)):
                 keys[member] = None
