@@ -2,11 +2,8 @@
 
 from typing import Protocol
 
-import structlog
-
 from streamreid.runtime.counter_table import CounterName, GaugeName
-
-_log = structlog.get_logger()
+from streamreid.runtime.worker_log import warn
 
 
 class Noticing(Protocol):
@@ -48,7 +45,7 @@ class EngineWatch:
         """Bring counters up to date and log what is new."""
         warnings = frozenset(self._engine.warnings())
         for text in sorted(warnings - self._told):
-            _log.warning("a camera's times do not fit", detail=text)
+            warn("a camera's times do not fit", detail=text)
         self._told = warnings
         self._counters.set("clock_warnings", len(warnings))
         fresh = self._engine.violations - self._counted
