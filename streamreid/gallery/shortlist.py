@@ -16,6 +16,9 @@ BoolArray = npt.NDArray[np.bool_]
 STRIPS = 4
 """Loses less than 1 or 6 strips on test identities (docs/results/matcher.md)."""
 
+# Rows of a product: large ones run at full speed, the smallest bounds what is filled up.
+_BLOCK_ROWS = (65_536, 4096, 512)
+
 
 def pooled_vectors(maps: Tensor, strips: int = STRIPS) -> Tensor:
     """Mean of each horizontal strip, concatenated and normalised.
@@ -46,10 +49,29 @@ def similarities(vectors: Tensor, query: Tensor) -> Float32Array:
     Returns:
         Shape `[N]`, float32.
     """
-    product = vectors @ query.to(vectors).T
-    best = product[:, 0] if product.shape[1] == 1 else product.amax(dim=1)
-    found: Float32Array = best.float().cpu().numpy()
+    columns = query.to(vectors).T.contiguous()
+    best = torch.cat([(part @ columns).amax(dim=1) for part in _blocks(vectors)])
+    found: Float32Array = best[: len(vectors)].float().cpu().numpy()
     return found
+
+
+def _blocks(vectors: Tensor) -> list[Tensor]:
+    """Split rows into blocks of few different sizes; the last one is filled up with zeros.
+
+    For every new shape of a product the CPU library makes a kernel and keeps it: 0.3 MB for each
+    size that a growing gallery ever had, up to a thousand of them.
+    """
+    blocks: list[Tensor] = []
+    start = 0
+    for size in _BLOCK_ROWS:
+        while len(vectors) - start >= size:
+            blocks.append(vectors[start : start + size])
+            start += size
+    if start < len(vectors):
+        rest = vectors.new_zeros(_BLOCK_ROWS[-1], vectors.shape[1])
+        rest[: len(vectors) - start] = vectors[start:]
+        blocks.append(rest)
+    return blocks or [vectors]
 
 
 def best_k(similarity: Float32Array, entry_id: Int64Array, k: int) -> Int64Array:
