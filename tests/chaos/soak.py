@@ -29,7 +29,7 @@ defaults: {{detect_fps: {fps}}}
 cameras:
 {cameras}
 detector: {{kind: motion}}
-matcher: {{threads: 1, gallery: {{max_crops: 800, max_age: 10m}}}}
+matcher: {{threads: 1, gallery: {{max_crops: 1900, max_age: 1h}}}}
 association: {{false_merge_rate: 0.05, lag: 20s}}
 logging: {{format: json}}
 """

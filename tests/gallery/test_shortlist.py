@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from streamreid.gallery.shortlist import best_k, pooled_vectors, search
+from streamreid.gallery.shortlist import best_k, pooled_vectors, search, similarities
 from streamreid.types import CropKey
 from tests.gallery.builders import entry, make_crops, make_scorer
 
@@ -64,3 +64,13 @@ def test_exact_scorer_leaves_nobody_out() -> None:
     entries = [entry(i + 1, track=i, at_s=float(i)) for i in range(30)]
     scorer.insert(entries, scorer.embed(make_crops(range(30))))
     assert len(scorer.candidates([CropKey(1)], 3).entry_ids) == 29
+
+
+@pytest.mark.parametrize("rows", [0, 1, 511, 512, 513, 5000, 66_100])
+@pytest.mark.parametrize("queries", [1, 4])
+def test_blocks_of_rows_change_no_product(rows: int, queries: int) -> None:
+    generator = torch.Generator().manual_seed(rows)
+    vectors = torch.randn(rows, 16, generator=generator)
+    query = torch.randn(queries, 16, generator=generator)
+    expected = (vectors @ query.T).amax(dim=1).numpy()
+    np.testing.assert_allclose(similarities(vectors, query), expected, rtol=1e-5, atol=1e-5)
