@@ -11,6 +11,8 @@ _LEAST_BEFORE = 24
 _LEAST_ALONE = 6
 _SIGMAS = 4.0
 _LEAST_DROP = 0.7
+# Matches after a jump fit worse than other candidates do; a mere streak of odd walks hardly does.
+_LARGEST_FIT = -0.4
 _MEMORY = 200.0
 _SHARE_WHILE_MOVED = 0.1
 
@@ -55,8 +57,10 @@ class CameraRecord:
             return 0.0
         mean = self.total / self.count
         spread = math.sqrt(max(self.squares / self.count - mean * mean, 0.1))
-        lost = mean - sum(values) / len(values)
-        return lost / (spread / math.sqrt(len(values))) if lost > _LEAST_DROP else 0.0
+        recent = sum(values) / len(values)
+        if recent > _LARGEST_FIT or mean - recent < _LEAST_DROP:
+            return 0.0
+        return (mean - recent) / (spread / math.sqrt(len(values)))
 
 
 @dataclass(slots=True)
