@@ -70,8 +70,9 @@ class NeighbourGraph:
         self._expanded.clear()
 
     def forget(self, track: TrackKey) -> None:
-        """Drop a track; those that had it as a neighbour lose a mutual one."""
-        self._lists.pop(track, None)
+        """Drop a track; in the lists of others its place becomes free."""
+        for other in self._lists.pop(track, {}):
+            self._nearest.pop(other, None)
         self._nearest.pop(track, None)
         self._own.clear()
         self._expanded.clear()
@@ -124,7 +125,8 @@ class NeighbourGraph:
         """The nearest neighbours, nearest first."""
         found = self._nearest.get(track)
         if found is None:
-            found = self._top(self._lists.get(track, {}))
+            row = self._lists.get(track, {})
+            found = self._top({key: row[key] for key in row if key in self._lists})
             self._nearest[track] = found
         return found
 

@@ -54,6 +54,9 @@ class PairScores:
         for rival, score in zip(rivals, scores, strict=True):
             value = float(score)
             if math.isnan(value):
+                # Its crops left the gallery: nobody can be compared with it any more.
+                if rival.final:
+                    self.forget(rival.key)
                 continue
             logit = settings.calibration_slope * value + settings.calibration_offset
             self.graph.add(track.key, rival.key, logit)

@@ -117,7 +117,11 @@ class Resolver:
             needed_s = settings.lag_s + 2 * settings.time.tau_s
         if settings.decision.uses_neighbours:
             needed_s = settings.max_age_s
-        self._unlisted = [track for track in final if track.seen_at_s > latest_s - needed_s]
+        self._unlisted = [
+            track
+            for track in final
+            if track.seen_at_s > latest_s - needed_s and track.key in self._stand_ins(track.key)
+        ]
 
     def waiting(self) -> list[Track]:
         """Tracks without a final decision, in order of their start."""
@@ -215,23 +219,29 @@ class Resolver:
             key = TrackKey(int(number))
             if len(keys) >= settings.max_candidates * grown:
                 break
-            for member in (key, *self._same_identity(key)):
-                keys[member] = None
+            keys |= dict.fromkeys(self._stand_ins(key))
         rivals = [self._tracks[key] for key in keys if key in self._tracks and key != track.key]
         self._pairs.compare(track, rivals)
         track.scored_with = query
         track.scored_count = len(track.entries)
 
-    def _same_identity(self, key: TrackKey) -> list[TrackKey]:
-        """The latest final tracks of the identity that a final track belongs to."""
+    def _stand_ins(self, key: TrackKey) -> list[TrackKey]:
+        """Whom a track is compared with for one on its shortlist: that person's latest tracks.
+
+        Only the latest: neighbourhoods are made for a handful of tracks of each person, and fall
+        apart when somebody has come by more often than lists are long.
+        """
         holding = self.ledger.holding(key)
         if holding is None or not holding.final:
-            return []
-        tracks = [self._tracks[other] for other in self.ledger.tracks_of(holding.identity_id)]
-        latest = sorted(
-            (track for track in tracks if track.final), key=lambda track: -track.seen_at_s
-        )
-        return [track.key for track in latest[: self._settings.identity_tracks]]
+            return [key]
+        return self._latest(holding.identity_id)[: self._settings.identity_tracks]
+
+    def _latest(self, identity: IdentityId) -> list[TrackKey]:
+        """The final tracks of an identity, latest first."""
+        tracks = [self._tracks[key] for key in self.ledger.tracks_of(identity)]
+        final = [track for track in tracks if track.final]
+        final.sort(key=lambda track: (-track.seen_at_s, -track.key))
+        return [track.key for track in final]
 
     def _group(self, waiting: list[Track]) -> Grouping:
         rivals: dict[TrackKey, None] = {}
@@ -396,6 +406,8 @@ class Resolver:
         self._learn(track, at_s)
         self.violations += self.is_in_two_places(track)
         self._drop_final_pairs(track)
+        for key in self._latest(self._identity(track.key))[self._settings.identity_tracks :]:
+            self._pairs.forget(key)
 
     def _learn(self, track: Track, at_s: float) -> None:
         """Teach the time terms the pairs that choose each other by appearance."""
