@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from streamreid.association.ledger import replay
+from streamreid.association.ledger import Decision, replay
 from streamreid.engine.engine import Engine
 from streamreid.engine.events import CropAdded
 from streamreid.engine.inbox import event_time_s
@@ -36,13 +36,14 @@ def test_somebody_who_comes_forty_times_stays_one_identity(gallery: int | None) 
     engine = Engine(scorer, settings=NEIGHBOURS)
     events = [event for walk in scene.walks for event in scene.events(walk)]
     events.sort(key=lambda event: (event_time_s(event), event.track))
-    rows, live = [], []
+    rows: list[Decision] = []
+    live: list[CropKey] = []
     for event in events:
         if isinstance(event, CropAdded):
             scorer.insert([scene.entries(event)])
             live.append(event.entry_id)
             if gallery is not None and len(live) > gallery:
-                scorer.remove([CropKey(live.pop(0))])
+                scorer.remove([live.pop(0)])
         rows += engine.observe(event, event_time_s(event)).decisions
     rows += engine.close(event_time_s(events[-1])).decisions
     person = {walk.track: walk.person for walk in scene.walks}
