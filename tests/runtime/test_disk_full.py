@@ -1,5 +1,6 @@
 """A matcher on a disk that gets full: it lives, says so, and goes on by itself (R6)."""
 
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -29,6 +30,8 @@ ROOT = Path(__file__).parents[2]
 DOOR = CameraId("door")
 INCARNATION = 5
 MIB = 2**20
+LEFT_BYTES = 2**18
+"""Room for about six crops, each with its picture and its map."""
 
 
 @pytest.fixture
@@ -123,7 +126,8 @@ def test_a_file_waits_for_a_full_disk_and_loses_nothing(
         ) as sender:
             send_some(sender, 0, 8)
             until(sender, lambda: stored(run_dir) == 8)
-            ballast.write_bytes(b"x" * MIB)
+            free_bytes = shutil.disk_usage(disk).free
+            ballast.write_bytes(b"x" * (free_bytes - LEFT_BYTES))
             send_some(sender, 8, count)
             until(sender, lambda: row_of(run_dir, "matcher").values["disk_full"] == 1)
             assert process.poll() is None
