@@ -71,6 +71,8 @@ class NeighbourGraph:
 
     def forget(self, track: TrackKey) -> None:
         """Drop a track; in the lists of others its place becomes free."""
+        if track not in self._lists:
+            return
         for other in self._lists.pop(track, {}):
             self._nearest.pop(other, None)
         self._nearest.pop(track, None)
