@@ -39,7 +39,7 @@ def plain_intensity(channels: int) -> float:
 
 
 def draw(rows: list[dict[str, Any]], machine: str, path: Path) -> None:
-    """One picture: roofs as lines, every number of channels as a point."""
+    """One picture: roofs as lines, every number of channels as a point; the extremes named."""
     figure, axes = plt.subplots(figsize=(8, 5))
     intensity = [4.0 * 2**step for step in range(9)]
     for read in _READ_GB_S:
@@ -51,8 +51,10 @@ def draw(rows: list[dict[str, Any]], machine: str, path: Path) -> None:
         points = [row for row in rows if row["back-end"] == name]
         at = _OPERATIONS / _BYTES[name]
         axes.plot([at] * len(points), [row["GFLOP/s"] for row in points], "o", color=_COLOURS[name])
-        for row in points:
-            axes.annotate(f"C={row['C']}", (at * 1.05, row["GFLOP/s"]), fontsize=7)
+        ordered = sorted(points, key=lambda row: float(row["GFLOP/s"]))
+        for row, above in ((ordered[0], "top"), (ordered[-1], "bottom")) if ordered else ():
+            where = (at * 1.05, row["GFLOP/s"])
+            axes.annotate(f"C = {row['C']}", where, fontsize=7, verticalalignment=above)
     plain = [row for row in rows if row["back-end"].startswith("official")]
     axes.plot(
         [plain_intensity(row["C"]) for row in plain],

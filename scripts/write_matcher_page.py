@@ -3,12 +3,13 @@
 python -m scripts.write_matcher_page docs/results/matcher.md docs/results/bench
 
 A table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`, where NAME.json is in the
-folder; `targets` is made here. What was not measured stays as it is.
+folder; `targets` and `machine` are made here. What was not measured stays as it is.
 """
 
 import argparse
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,8 @@ _MACHINE = re.compile(r"^Machine: .*?(load average [\d.]+).*$", re.MULTILINE)
 
 def fill(page: Path, folder: Path) -> list[str]:
     """Rewrite every block that has results and draw the pictures; gives the blocks' names."""
-    filled: list[str] = []
-
-    def block(found: re.Match[str]) -> str:
-        text = _targets(folder) if found[2] == "targets" else _tables(folder / f"{found[2]}.md")
-        if text is None:
-            return found[0]
-        filled.append(found[2])
-        return f"{found[1]}{text.strip()}\n{found[3]}"
-
-    page.write_text(_BLOCK.sub(block, page.read_text("utf-8")), "utf-8")
+    text, filled = filled_text(page.read_text("utf-8"), folder)
+    page.write_text(text, "utf-8")
     pictures = page.parent.parent / "pictures"
     matcher, shortlist = folder / "matcher_1_threads.json", folder / "matcher_shortlist.json"
     if matcher.exists():
@@ -49,6 +42,22 @@ def fill(page: Path, folder: Path) -> list[str]:
         table = json.loads(shortlist.read_text("utf-8"))["tables"][0]
         plot_recall.draw(table, pictures / "matcher_recall.png")
     return filled
+
+
+def filled_text(text: str, folder: Path) -> tuple[str, list[str]]:
+    """The page with every block renewed that has results, and the names of these blocks."""
+    filled: list[str] = []
+    names = [found[2] for found in _BLOCK.finditer(text)]
+
+    def block(found: re.Match[str]) -> str:
+        made = {"targets": _targets, "machine": partial(_machine, names=names)}
+        text = made.get(found[2], partial(_tables, name=found[2]))(folder)
+        if text is None:
+            return found[0]
+        filled.append(found[2])
+        return f"{found[1]}{text.strip()}\n{found[3]}"
+
+    return _BLOCK.sub(block, text), filled
 
 
 def targets_table(measured: dict[int, list[dict[str, Any]]]) -> str:
@@ -88,8 +97,25 @@ def _targets(folder: Path) -> str | None:
     return targets_table(measured) if measured else None
 
 
-def _tables(path: Path) -> str | None:
+def _machine(folder: Path, *, names: list[str]) -> str | None:
+    """Processor and versions, once for all reports that have them in common."""
+    reports: dict[str, list[str]] = {}
+    for name in names:
+        path = folder / f"{name}.json"
+        if path.exists():
+            facts = json.loads(path.read_text("utf-8"))["machine"]
+            text = ", ".join(f"{key} {facts[key]}" for key in facts if key != "load average")
+            reports.setdefault(text, []).append(f"`{name}`")
+    lines = [
+        f"{text}." if len(reports) == 1 else f"{', '.join(of)}: {text}."
+        for text, of in reports.items()
+    ]
+    return "\n\n".join(lines) if lines else None
+
+
+def _tables(folder: Path, *, name: str) -> str | None:
     """The tables of one report; of the machine only the load is repeated."""
+    path = folder / f"{name}.md"
     if not path.exists():
         return None
     return _MACHINE.sub(r"(\1)", path.read_text("utf-8"))

@@ -133,7 +133,8 @@ def meaning(rows: Sequence[dict[str, Value]]) -> list[str]:
         notes.append(
             f"C = {count}: this machine scores {pairs:,.0f} pairs a second by {best['back-end']}: "
             f"a shortlist of 100 in {1e5 / pairs:.1f} ms, or every one of {pairs:,.0f} crops once "
-            f"a second. {share:.0f} % of that time is the matrix product: {bound}."
+            f"a second. A large matrix product of as much arithmetic takes {share:.0f} % of that "
+            f"time: {bound}."
         )
     return notes
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 Work = Callable[[], object]
 Clock = Callable[[], float]
 
+UNTIMED_RUNS = 3
+"""Runs before each timed one: threads of another library give up the cores only after a few."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -39,10 +42,10 @@ def clock_for(threads: int) -> Clock:
 def take_turns(
     variants: Mapping[str, Work], *, rounds: int, clock: Clock, sync: Work = lambda: None
 ) -> dict[str, Timing]:
-    """Time every variant once per round, each right after an untimed run of its own.
+    """Time every variant once per round, each right after untimed runs of its own.
 
-    Without that run a fast variant would mostly be charged for refilling the caches that the one
-    before it has used.
+    Without those a fast variant would mostly be charged for refilling the caches that the one
+    before it has used, and for waiting until the threads of that one's library let go of the cores.
 
     Args:
         variants: What to run, by name.
@@ -56,7 +59,8 @@ def take_turns(
     taken: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds):
         for name, run in variants.items():
-            run()
+            for _untimed in range(UNTIMED_RUNS):
+                run()
             sync()
             started = clock()
             run()

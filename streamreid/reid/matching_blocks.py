@@ -33,7 +33,8 @@ class BlockKernel:
         order_dtype: Dtype in which the tile's bits are compared; an integer view of the same width
             is compared several times faster and orders non-negative floats alike.
         block_bytes: Largest tile. Each product costs a fixed 15 to 20 us beside its arithmetic, so
-            a CPU wants tiles that outgrow the second-level cache, not the third.
+            a CPU wants tiles larger than a core's own cache that still fit into the shared one
+            several times (measured by size in docs/results/matcher.md).
         product: The matrix product.
     """
 
@@ -183,10 +184,9 @@ def _int8_product(rows: Tensor, query: Tensor, out: Tensor) -> Tensor:
 
 
 _MIB = 1 << 20
+_TILE = 4 * _MIB
 _PLAIN = BlockKernel("torch", torch.float32, torch.float32, torch.float32, _MIB, _plain_product)
-_ONEDNN = BlockKernel(
-    "onednn", torch.float32, torch.float32, torch.int32, 2 * _MIB, _onednn_product
-)
-_BF16 = BlockKernel("bf16", torch.bfloat16, torch.bfloat16, torch.int16, 2 * _MIB, _plain_product)
-_INT8 = BlockKernel("int8", torch.int8, torch.int32, torch.int32, 3 * _MIB // 2, _int8_product)
+_ONEDNN = BlockKernel("onednn", torch.float32, torch.float32, torch.int32, _TILE, _onednn_product)
+_BF16 = BlockKernel("bf16", torch.bfloat16, torch.bfloat16, torch.int16, _TILE, _plain_product)
+_INT8 = BlockKernel("int8", torch.int8, torch.int32, torch.int32, _TILE, _int8_product)
 HALF = BlockKernel("half", torch.float16, torch.float16, torch.int16, 64 * _MIB, _plain_product)

@@ -2,15 +2,17 @@
 
 import itertools
 import json
+from pathlib import Path
 
 import pytest
 
+from scripts.write_matcher_page import filled_text, targets_table
 from streamreid.cli.bench_gallery import latency_table, rolling_table, shortlist_table
 from streamreid.cli.bench_matcher import OFFICIAL, blocks_table, matcher_table, meaning
 from streamreid.cli.bench_pipeline import Load, Step, summary
 from streamreid.cli.bench_restart import restart_table
 from streamreid.cli.bench_table import Report, Table
-from streamreid.cli.bench_timing import Timing, take_turns
+from streamreid.cli.bench_timing import UNTIMED_RUNS, Timing, take_turns
 from streamreid.cli.main import main
 from streamreid.reid.matching import backends
 
@@ -30,8 +32,9 @@ def test_variants_take_turns_each_after_a_warm_up() -> None:
         rounds=2,
         clock=lambda: float(next(ticks)),
     )
-    assert order == ["a", "a", "b", "b"] * 2  # the first of each pair is not timed
-    assert timings["a"].seconds == (1.0, 1.0)
+    runs = UNTIMED_RUNS + 1
+    assert order == [*"a" * runs, *"b" * runs] * 2
+    assert timings["a"].seconds == (1.0, 1.0)  # one reading before and one after the last run
 
 
 def test_matcher_table_has_every_back_end() -> None:
@@ -99,6 +102,20 @@ def test_matcher_says_what_its_figures_mean(share: float, bound: str) -> None:
 def test_restart_brings_everybody_back() -> None:
     (row,) = restart_table(sizes=(300,)).rows
     assert row["back from snapshot"] == row["back from store"] == row["crops"] == 300
+
+
+def test_published_page_says_what_the_result_files_say() -> None:
+    page = Path(__file__).parents[2] / "docs" / "results" / "matcher.md"
+    text = page.read_text("utf-8")
+    renewed, blocks = filled_text(text, page.parent / "bench")
+    assert renewed == text
+    assert {"machine", "targets", "matcher_1_threads", "matcher_2_threads"} <= set(blocks)
+
+
+def test_missed_targets_are_bold() -> None:
+    row = {"back-end": "bf16", "C": 512, "x official": 6.9, "% of product": 85.0}
+    assert "| bf16 | 512 | 7 | 85 | **6.9 x**, 85 % |" in targets_table({1: [row]})
+    assert "| int8 | 512 | 12 | 65 | - |" in targets_table({1: [row]})
 
 
 def test_report_carries_machine_and_versions() -> None:

@@ -1,19 +1,16 @@
 """The index finds what the matrix product finds, and forgets what leaves the gallery."""
 
 import numpy as np
-import pytest
 import torch
 from torch.nn import functional
 
 from streamreid.gallery.build import build_scorer
+from streamreid.gallery.index import INDEX_BYTES, GraphIndex
 from streamreid.gallery.local import LocalScorer
 from streamreid.gallery.ring import TABLE_BYTES, MapLayout, Ring
 from streamreid.gallery.shortlist import search
 from streamreid.types import CropKey
 from tests.gallery.builders import entry, make_crops, make_head, make_scorer
-
-pytest.importorskip("usearch", reason="the optional package of the index is not installed")
-from streamreid.gallery.index import INDEX_BYTES, GraphIndex
 
 
 def indexed_scorer(capacity: int) -> LocalScorer:
