@@ -107,6 +107,7 @@ class LiveTimeline:
         self._last_now_s: float | None = None
         self._last_monotonic_s = 0.0
         self._last_captured_s: float | None = None
+        self._source: TimeSource | None = None
         self._size: tuple[int, int] | None = None
 
     @property
@@ -150,6 +151,7 @@ class LiveTimeline:
                 self._begin_segment()
             self._check_jump(pts_s, elapsed_s)
         captured, source = self._choose(pts_s, realtime_s, now_s)
+        self._check_source(source, captured, elapsed_s)
         last = self._last_captured_s
         if last is not None and captured <= last:
             if last - captured > MAX_JUMP_S:
@@ -181,6 +183,13 @@ class LiveTimeline:
             # FFmpeg keeps the first report's mapping for the whole connection, so after a jump
             # it is wrong by exactly the jump.
             self._offset_s -= step_s - elapsed_s
+
+    def _check_source(self, source: TimeSource, captured_s: float, elapsed_s: float) -> None:
+        last_s, changed = self._last_captured_s, source != self._source
+        self._source = source
+        if changed and last_s is not None and abs(captured_s - last_s - elapsed_s) > MAX_JUMP_S:
+            # Many cameras report first after seconds, and by how far they are off no time passed.
+            self._begin_segment()
 
     def _choose(
         self, pts_s: float | None, realtime_s: float | None, now_s: float

@@ -107,6 +107,16 @@ def test_frames_squeezed_in_after_the_first_report_are_not_the_cameras_time() ->
     assert {stamp.segment for stamp in stamps} == {0}
 
 
+@pytest.mark.parametrize("offset_s", [-5.0, 5.0])
+def test_the_first_report_of_a_wrong_clock_splits(offset_s: float) -> None:
+    """Most cameras report first after seconds; the change of clock is no time that passed."""
+    timeline = LiveTimeline()
+    stamps = [_live(timeline, i / 10, i / 10) for i in range(5)]
+    stamps += [_live(timeline, i / 10, i / 10, realtime_s=1000.0 + offset_s) for i in range(5, 10)]
+    assert [stamp.segment for stamp in stamps] == [0] * 5 + [1] * 5
+    assert [stamp.time_source for stamp in stamps] == ["arrival"] * 5 + ["rtcp"] * 5
+
+
 @pytest.mark.parametrize("jump_s", [-3600.0, -20.0, 20.0, 3600.0])
 @pytest.mark.parametrize("with_reports", [False, True])
 def test_a_jump_of_stream_time_splits_and_rebases(jump_s: float, with_reports: bool) -> None:
