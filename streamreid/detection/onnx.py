@@ -1,14 +1,14 @@
 """Detector on ONNX Runtime or OpenVINO: what a camera worker runs; imports no torch."""
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from streamreid.detection.machine import give_back_memory
-from streamreid.detection.postprocess import ModelLayout, detect_people
+from streamreid.detection.network import NetworkDetector
+from streamreid.detection.postprocess import ModelLayout
 from streamreid.detection.prepared import (
     OnnxBackend,
     compile_openvino,
@@ -18,7 +18,7 @@ from streamreid.detection.prepared import (
 )
 from streamreid.errors import DetectorError
 from streamreid.openvino_library import openvino_runtime
-from streamreid.types import Detections, Float32Array, Frame, UInt8Array
+from streamreid.types import Float32Array, UInt8Array
 
 ONNX_BACKENDS: tuple[OnnxBackend, ...] = ("openvino-bf16", "openvino-f32", "onnxruntime")
 
@@ -33,7 +33,7 @@ class _Runner(Protocol):
         """Output of the network for a batch."""
 
 
-class OnnxDetector:
+class OnnxDetector(NetworkDetector):
     """People by a YOLO network in ONNX format.
 
     Args:
@@ -63,11 +63,13 @@ class OnnxDetector:
         name: str | None = None,
         keep_ready: bool = False,
     ) -> None:
-        self._layout = layout
-        self._confidence = confidence
-        self._long_side = long_side
-        self._name = name if name is not None else path.name
-        self._backend = backend
+        super().__init__(
+            layout,
+            backend=backend,
+            confidence=confidence,
+            long_side=long_side,
+            name=name if name is not None else path.name,
+        )
         try:
             if backend == "onnxruntime":
                 self._runner: _Runner = _OnnxRuntimeRunner(path, threads, keep_ready=keep_ready)
@@ -78,36 +80,8 @@ class OnnxDetector:
         except (RuntimeError, ValueError, OSError) as error:
             raise DetectorError(f"{path.name}: {backend} cannot load it ({error})") from error
 
-    @property
-    def description(self) -> str:
-        """Kind, weights and back-end, as recorded with a run."""
-        return f"yolo {self._name} ({self._backend}, {self._long_side} px)"
-
-    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """Find the people in each frame.
-
-        Args:
-            frames: Frames of any size; those of one size run as one batch.
-
-        Returns:
-            One `Detections` per frame in pixels of the full frame, most confident first.
-
-        Raises:
-            DetectorError: The back-end failed.
-        """
-        return detect_people(
-            frames,
-            self._layout,
-            self._run,
-            long_side=self._long_side,
-            confidence=self._confidence,
-        )
-
-    def _run(self, batch: UInt8Array | Float32Array) -> Float32Array:
-        try:
-            return self._runner.run(batch)
-        except (RuntimeError, ValueError) as error:
-            raise DetectorError(f"{self._name}: {self._backend} failed ({error})") from error
+    def _infer(self, batch: UInt8Array | Float32Array) -> Float32Array:
+        return self._runner.run(batch)
 
 
 class _OnnxRuntimeRunner:

@@ -1,6 +1,5 @@
 """From what a network returns to boxes of people in the frame; numpy only."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,43 +47,6 @@ def input_size(frame: Frame, long_side: int) -> tuple[int, int]:
     width = max(STRIDE, int(np.ceil(frame.width * scale / STRIDE - 1e-6)) * STRIDE)
     height = max(STRIDE, int(np.ceil(frame.height * scale / STRIDE - 1e-6)) * STRIDE)
     return width, height
-
-
-def detect_people(
-    frames: Sequence[Frame],
-    layout: ModelLayout,
-    run: Callable[[UInt8Array | Float32Array], Float32Array],
-    *,
-    long_side: int,
-    confidence: float,
-) -> list[Detections]:
-    """Find the people in frames of any size; those that make inputs of one size run together.
-
-    Args:
-        frames: The frames.
-        layout: What the model takes and gives.
-        run: The network: a batch in, its output with the batch axis out.
-        long_side: Longer side of the input in pixels, where the model takes any.
-        confidence: Weakest score to report, in [0, 1].
-
-    Returns:
-        One `Detections` per frame, see `people_of`.
-
-    Raises:
-        DetectorError: The output does not have the shape that the layout promises.
-    """
-    groups: dict[tuple[int, int], list[int]] = {}
-    for row, frame in enumerate(frames):
-        size = layout.fixed_size or input_size(frame, long_side)
-        groups.setdefault(size, []).append(row)
-    found: list[Detections] = [Detections.empty()] * len(frames)
-    for size, rows in groups.items():
-        chosen = [frames[row] for row in rows]
-        letterboxes, batch = prepare_batch(chosen, size, layout)
-        output = run(batch)
-        for row, frame, letterbox, one in zip(rows, chosen, letterboxes, output, strict=True):
-            found[row] = people_of(one, letterbox, frame, layout, confidence)
-    return found
 
 
 def prepare_batch(

@@ -1,7 +1,7 @@
 """Detector on ultralytics `.pt` weights in torch: for GPUs, and the source of every export."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from streamreid.detection.postprocess import ModelLayout, detect_people
-from streamreid.errors import DetectorError, WeightsError
-from streamreid.types import Detections, Float32Array, Frame, UInt8Array
+from streamreid.detection.network import NetworkDetector
+from streamreid.detection.postprocess import ModelLayout
+from streamreid.errors import WeightsError
+from streamreid.types import Float32Array, UInt8Array
 
 PERSON = "person"
 
@@ -129,7 +130,7 @@ def prepare_environment(settings_dir: Path) -> None:
     os.environ["YOLO_CONFIG_DIR"] = str(settings_dir)
 
 
-class YoloDetector:
+class YoloDetector(NetworkDetector):
     """People by a YOLO network in torch.
 
     Args:
@@ -151,43 +152,18 @@ class YoloDetector:
     ) -> None:
         self._device = torch.device(device)
         # Half precision is unusably slow on CPUs (design: performance, section 0).
-        self._dtype = torch.float16 if self._device.type == "cuda" else torch.float32
-        self._network = network.to(self._device, self._dtype)
-        self._confidence = confidence
-        self._long_side = long_side
-        self._name = name
-        self._layout = ModelLayout(output="people")
-
-    @property
-    def description(self) -> str:
-        """Kind, weights and back-end, as recorded with a run."""
-        precision = str(self._dtype).removeprefix("torch.")
-        return f"yolo {self._name} (torch {self._device} {precision}, {self._long_side} px)"
-
-    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """Find the people in each frame.
-
-        Args:
-            frames: Frames of any size; those of one size run as one batch.
-
-        Returns:
-            One `Detections` per frame in pixels of the full frame, most confident first.
-
-        Raises:
-            DetectorError: The network failed.
-        """
-        return detect_people(
-            frames,
-            self._layout,
-            self._run,
-            long_side=self._long_side,
-            confidence=self._confidence,
+        dtype = torch.float16 if self._device.type == "cuda" else torch.float32
+        precision = str(dtype).removeprefix("torch.")
+        super().__init__(
+            ModelLayout(output="people"),
+            backend=f"torch {self._device} {precision}",
+            confidence=confidence,
+            long_side=long_side,
+            name=name,
         )
+        self._network = network.to(self._device, dtype)
 
-    def _run(self, batch: UInt8Array | Float32Array) -> Float32Array:
-        try:
-            with torch.inference_mode():
-                output = self._network(torch.from_numpy(batch).to(self._device))
-        except RuntimeError as error:
-            raise DetectorError(f"{self._name}: torch failed ({error})") from error
+    def _infer(self, batch: UInt8Array | Float32Array) -> Float32Array:
+        with torch.inference_mode():
+            output = self._network(torch.from_numpy(batch).to(self._device))
         return np.asarray(output.cpu().numpy(), np.float32)
