@@ -27,7 +27,8 @@ import zmq
 
 from streamreid.clock import SystemClock
 from streamreid.messages import Bye, CropMessage, Hello
-from streamreid.runtime.counters import create_counters, read_counters
+from streamreid.runtime.counter_rows import read_counters
+from streamreid.runtime.counters import create_counters
 from streamreid.transport.keyring import create_keyring
 from streamreid.transport.keys import CurveClient, CurveServer, load_keys, load_public_key
 from streamreid.transport.zeromq import open_receiver, open_sender

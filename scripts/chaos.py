@@ -7,7 +7,6 @@ Exit code 0 when nothing was lost silently, 1 otherwise.
 """
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -17,13 +16,13 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import psutil
+from chaos_report import Figures, run_all
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from streamreid.runtime.counters import read_counters
+from streamreid.runtime.counter_rows import read_counters
 from streamreid.runtime.status import RunStatus
 from tests.chaos.site import Freezer, Killer, Site
 
@@ -37,7 +36,7 @@ def new_site(folder: Path) -> Site:
         return Site(folder, f"tcp://127.0.0.1:{probe.getsockname()[1]}")
 
 
-def kills(folder: Path, count: int, seed: int) -> dict[str, Any]:
+def kills(folder: Path, count: int, seed: int) -> Figures:
     """R1: kill matchers and workers under overload, with CURVE."""
     site = new_site(folder)
     killer = Killer(site, matchers=count // 2, workers=count - count // 2, rng=random.Random(seed))  # noqa: S311 - picks victims
@@ -55,7 +54,7 @@ def kills(folder: Path, count: int, seed: int) -> dict[str, Any]:
     }
 
 
-def freeze(folder: Path, frames: int) -> dict[str, Any]:
+def freeze(folder: Path, frames: int) -> Figures:
     """R4: freeze the matcher, watch the cameras, thaw it."""
     site = new_site(folder)
     freezer = Freezer(site, frames)
@@ -78,7 +77,7 @@ def freeze(folder: Path, frames: int) -> dict[str, Any]:
     }
 
 
-def terminate(folder: Path) -> dict[str, Any]:
+def terminate(folder: Path) -> Figures:
     """R7: SIGTERM under load."""
     site = new_site(folder)
     asked_s: list[float] = []
@@ -103,7 +102,7 @@ def terminate(folder: Path) -> dict[str, Any]:
     return {"exit": code, "seconds": round(took_s, 2), "problems": problems}
 
 
-def orphans(folder: Path) -> dict[str, Any]:
+def orphans(folder: Path) -> Figures:
     """R7: what is left three seconds after the supervisor was killed."""
     site = new_site(folder)
     pid = os.fork()
@@ -138,22 +137,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     args = parser.parse_args()
-    results: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="src") as name:
         folder = Path(name)
-        for label, run in (
-            ("R1 kills under overload", lambda: kills(folder / "r1", args.kills, args.seed)),
-            ("R4 frozen matcher", lambda: freeze(folder / "r4", args.freeze_frames)),
-            ("R7 SIGTERM under load", lambda: terminate(folder / "r7")),
-            ("R7 supervisor killed", lambda: orphans(folder / "r7b")),
-        ):
-            print(f"{label} ...", flush=True)
-            results[label] = run()
-            for key, value in results[label].items():
-                print(f"  {key}: {value}", flush=True)
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=2) + "\n")
-    return int(any(one["problems"] or one["exit"] for one in results.values()))
+        return run_all(
+            {
+                "R1 kills under overload": lambda: kills(folder / "r1", args.kills, args.seed),
+                "R4 frozen matcher": lambda: freeze(folder / "r4", args.freeze_frames),
+                "R7 SIGTERM under load": lambda: terminate(folder / "r7"),
+                "R7 supervisor killed": lambda: orphans(folder / "r7b"),
+            },
+            args.json,
+        )
 
 
 if __name__ == "__main__":

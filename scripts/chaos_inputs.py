@@ -11,15 +11,16 @@ Exit code 0 when everything was refused, survived or stored as it should be, 1 o
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from functools import partial
 from pathlib import Path
-from typing import Any
+
+from chaos_report import Figures, run_all
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 GROUPS: dict[str, list[str]] = {
@@ -34,7 +35,7 @@ GROUPS: dict[str, list[str]] = {
 }
 
 
-def run_group(tests: list[str], report: Path) -> dict[str, Any]:
+def run_group(tests: list[str], report: Path) -> Figures:
     """Run one group of tests in a process of its own, slow ones included."""
     command = [sys.executable, "-m", "pytest", "-q", "-m", "slow or not slow", *tests]
     command += ["-p", "no:cacheprovider", f"--junitxml={report}"]
@@ -63,18 +64,12 @@ def main() -> int:
     parser.add_argument("--only", help="only groups whose name contains this")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     args = parser.parse_args()
-    results = {}
     with tempfile.TemporaryDirectory(prefix="inputs") as folder:
-        for name, tests in GROUPS.items():
-            if args.only and args.only not in name:
-                continue
-            print(f"{name} ...", flush=True)
-            results[name] = run_group(tests, Path(folder) / "report.xml")
-            for key, value in results[name].items():
-                print(f"  {key}: {value}", flush=True)
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=2) + "\n")
-    return int(any(one["problems"] for one in results.values()))
+        report = Path(folder) / "report.xml"
+        chosen = {name: tests for name, tests in GROUPS.items() if (args.only or "") in name}
+        return run_all(
+            {name: partial(run_group, tests, report) for name, tests in chosen.items()}, args.json
+        )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from pathlib import Path
 from streamreid.clock import SystemClock
 from streamreid.config.load import load_config
 from streamreid.config.models import Config
-from streamreid.runtime.counters import create_counters, ended_cameras
+from streamreid.runtime.counter_rows import ended_cameras
+from streamreid.runtime.counters import create_counters
 from streamreid.runtime.endpoints import listen
 from streamreid.runtime.intake import Intake
 from streamreid.runtime.matcher_loop import MatcherLoop, MatcherOptions

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from streamreid.runtime.counter_rows import Counts
 from streamreid.runtime.counter_table import SOURCE_STATES
-from streamreid.runtime.counters import Counts
 from streamreid.runtime.status import RunStatus
 
 _RATES = ("frames_decoded", "frames_detected", "frames_skipped")

@@ -56,11 +56,13 @@ def status(
         crops = worker.get("messages", {}).get("crop", {})
         detail = f", {crops['stored']} crops stored" if crops else ""
         name = worker["name"] if worker["role"] == worker["name"] else f"camera {worker['name']}"
-        state = worker.get("source", worker["state"])
+        state = worker["state"]
+        if state == "running":  # then the camera has more to say than its process
+            state = worker.get("source", state)
         console.print(
             f"{name}: {state}, {worker['restarts']} restarts{detail}", markup=False, highlight=False
         )
-    for line in _notices(answer):
+    for line in [*_latency(answer["latency_s"]), *_notices(answer)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -87,6 +89,14 @@ def _health(cameras: Path) -> Mapping[str, Any] | None:
         return _ask(cameras, "topology.health")
     except ControlError:
         return None
+
+
+def _latency(quantiles: Mapping[str, float | None]) -> list[str]:
+    """How long crops take from capture to their row; nothing before the first."""
+    parts = [
+        f"{name} {seconds:.2f} s" for name, seconds in quantiles.items() if seconds is not None
+    ]
+    return [f"crop to row: {', '.join(parts)}"] if parts else []
 
 
 def _notices(answer: Mapping[str, Any]) -> list[str]:

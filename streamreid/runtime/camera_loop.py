@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Literal, Protocol
+from typing import Literal
 
 from streamreid.clock import Clock
 from streamreid.messages import KINDS
 from streamreid.runtime.camera_pipeline import CameraPipeline, Looked
-from streamreid.runtime.counter_table import SOURCE_STATES, TIME_SOURCES, CounterName, GaugeName
+from streamreid.runtime.counter_table import SOURCE_STATES, TIME_SOURCES, CounterName, Counters
 from streamreid.runtime.detection_rows import RowBuffer
 from streamreid.runtime.pressure import Pressure
 from streamreid.transport.sender import Sender
@@ -31,21 +31,11 @@ _STATE_OF = {
 EndReason = Literal["end", "stop"]
 
 
-class LoopCounters(Protocol):
-    """The counters that the loop keeps up to date."""
-
-    def add(self, name: CounterName, count: int = 1) -> None:
-        """Raise a counter."""
-
-    def set(self, name: GaugeName, value: float) -> None:
-        """Set a gauge."""
-
-
 def run_camera(
     source: FrameSource,
     pipeline: CameraPipeline,
     sender: Sender,
-    counters: LoopCounters,
+    counters: Counters,
     *,
     clock: Clock,
     stop: Callable[[], bool],
@@ -104,7 +94,7 @@ class _CameraLoop:
         source: FrameSource,
         pipeline: CameraPipeline,
         sender: Sender,
-        counters: LoopCounters,
+        counters: Counters,
         clock: Clock,
     ) -> None:
         self._source = source

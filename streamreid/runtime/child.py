@@ -15,6 +15,7 @@ from streamreid.runtime.counter_table import Role
 from streamreid.runtime.logs import LineSplitter
 from streamreid.runtime.process import PARENT_VARIABLE
 from streamreid.runtime.restart import RestartHistory, RestartRules
+from streamreid.runtime.status import WorkerStatus
 
 ChildState = Literal[
     "waiting",  # will be started at `start_at_s`
@@ -120,6 +121,19 @@ class Child:
         except (OSError, IndexError):
             return 0
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def status(self, now_s: float) -> WorkerStatus:
+        """What there is to tell about it at this moment, monotonic seconds."""
+        return WorkerStatus(
+            role=self.spec.role,
+            name=self.spec.name,
+            state=self.state,
+            pid=self.pid,
+            uptime_s=now_s - self.started_at_s if self.alive else 0.0,
+            restarts=self.restarts,
+            last_exit=self.last_exit,
+            resident_bytes=self.resident_bytes,
+        )
 
     def start(self) -> None:
         """Start the process; call it from the main thread, the parent-death signal needs that."""

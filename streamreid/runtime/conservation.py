@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamreid.messages import KINDS, Kind
+from streamreid.runtime.counter_rows import CounterRow
 from streamreid.runtime.counter_table import SOURCE_STATES
-from streamreid.runtime.counters import CounterRow, counter_path, open_for_repair
+from streamreid.runtime.counters import counter_path, open_for_repair
 
 StoredLookup = Callable[[str, int, Kind, Sequence[int]], set[int]]
 """(camera, incarnation, kind, sequence numbers) -> those of them that are in the store."""

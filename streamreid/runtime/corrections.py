@@ -1,6 +1,6 @@
 """Corrections by people: the same function for a running matcher and for a store at rest."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -12,6 +12,7 @@ from streamreid.engine.events import OperatorCommand, Outcome, RestoredState
 from streamreid.engine.settings import EngineSettings
 from streamreid.errors import AssociationError, ControlError
 from streamreid.gallery.scorer import Candidates, Embeddings, GalleryEntry, Scores
+from streamreid.runtime.desk import Desk
 from streamreid.store.people import known_people
 from streamreid.store.rows import Batch
 from streamreid.store.writer import StoreWriter
@@ -60,41 +61,16 @@ class NoScorer:
         return 0
 
 
-class CorrectionDesk:
-    """Answers `identity.*` requests of operators inside a running matcher.
-
-    Args:
-        engine: Decides; it alone knows what is undecided.
-        writer: The store.
-        commit: Writes an outcome, after what was decided before it.
-        now_s: Event time.
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        writer: StoreWriter,
-        *,
-        commit: Callable[[Outcome], None],
-        now_s: Callable[[], float],
-    ) -> None:
-        self._engine = engine
-        self._writer = writer
-        self._commit = commit
-        self._now_s = now_s
+class CorrectionDesk(Desk):
+    """Answers `identity.*` requests of operators inside a running matcher."""
 
     def handle(self, verb: str, arguments: Arguments, caller: Caller) -> Mapping[str, Any]:
-        """Carry out one request.
-
-        Raises:
-            ControlError: If the verb or an argument is unknown.
-            AssociationError: If the correction is not possible.
-        """
+        """Carry out one correction; see `Desk`."""
         del caller
-        command = _with_rows(command_of(verb, arguments), self._writer)
-        outcome = self._engine.observe(command, self._now_s())
-        self._commit(outcome)
-        _audit(self._writer, command)
+        command = _with_rows(command_of(verb, arguments), self.writer)
+        outcome = self.engine.observe(command, self.now_s())
+        self.commit(outcome)
+        _audit(self.writer, command)
         return summary_of(command, outcome)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from streamreid.runtime.counter_table import CounterName, GaugeName
+from streamreid.runtime.counter_table import Counters
 from streamreid.runtime.worker_log import warn
 
 
@@ -17,16 +17,6 @@ class Noticing(Protocol):
         """What an operator should look at."""
 
 
-class NoticeCounters(Protocol):
-    """The counters that are kept up to date."""
-
-    def add(self, name: CounterName, count: int = 1) -> None:
-        """Raise a counter."""
-
-    def set(self, name: GaugeName, value: float) -> None:
-        """Set a gauge."""
-
-
 class EngineWatch:
     """Counts and logs what the engine notices; every warning is logged when it appears.
 
@@ -35,7 +25,7 @@ class EngineWatch:
         counters: Where the numbers go.
     """
 
-    def __init__(self, engine: Noticing, counters: NoticeCounters) -> None:
+    def __init__(self, engine: Noticing, counters: Counters) -> None:
         self._engine = engine
         self._counters = counters
         self._counted = 0

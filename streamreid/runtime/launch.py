@@ -9,6 +9,7 @@ from streamreid.clock import Clock
 from streamreid.config.load import load_config
 from streamreid.config.models import Config
 from streamreid.detection.select import DetectorPlan, plan_detector
+from streamreid.errors import ConfigError
 from streamreid.messages import Kind
 from streamreid.runtime.child import WorkerSpec
 from streamreid.runtime.ledger import Ledger
@@ -58,14 +59,15 @@ def worker_specs(config_path: Path, config: Config) -> list[WorkerSpec]:
         )
         for camera_id in config.camera_ids
     ]
-    names = ",".join(config.camera_ids)
+    # What the matcher knows of each camera: where it is, and whether it ever ends.
+    known = [(c, config.camera(c).url.safe, config.camera(c).is_live) for c in config.camera_ids]
     return [
         WorkerSpec(
             "matcher",
             "matcher",
             "workers.matcher",
             ("--config", str(config_path)),
-            digest=shared + matcher + names,
+            digest=shared + matcher + _digest(known),
         ),
         *cameras,
     ]
@@ -96,9 +98,31 @@ def build_supervisor(
         ledger=Ledger(run_dir, emit, stored=partial(_stored, config.store.path)),
         clock=clock,
         emit=emit,
-        load_specs=lambda: worker_specs(config_path, load_config(config_path)),
+        load_specs=lambda: _specs_now(config_path, running=config),
         on_tick=on_tick,
     )
+
+
+def _specs_now(config_path: Path, *, running: Config) -> list[WorkerSpec]:
+    """What the file asks for now.
+
+    Raises:
+        ConfigError: The file cannot be used, or changes what a running supervisor itself goes by.
+    """
+    wanted = load_config(config_path)
+    fixed = {
+        "run_dir": (running.resolved_run_dir, wanted.resolved_run_dir),
+        "store.path": (running.store.path, wanted.store.path),
+        "metrics": (running.metrics, wanted.metrics),
+        "logging": (running.logging, wanted.logging),
+    }
+    changed = [name for name, (before, now) in fixed.items() if before != now]
+    if changed:
+        raise ConfigError(
+            f"{config_path}: {', '.join(changed)} cannot change while it runs; change it back, or "
+            "stop streamreid and start it again"
+        )
+    return worker_specs(config_path, wanted)
 
 
 def _stored(

@@ -15,16 +15,16 @@ from streamreid.runtime.conservation import (
     conservation,
     missing_in_store,
 )
-from streamreid.runtime.counter_table import SOURCE_STATES, Role
-from streamreid.runtime.counters import (
+from streamreid.runtime.counter_rows import (
     EARLIER_FOLDER,
     CounterRow,
     counter_paths,
-    create_counters,
     file_number,
     read_counters,
     read_row,
 )
+from streamreid.runtime.counter_table import SOURCE_STATES, Role
+from streamreid.runtime.counters import create_counters
 from streamreid.runtime.logs import Emit
 from streamreid.runtime.process import new_incarnation
 from streamreid.runtime.status import add_rows

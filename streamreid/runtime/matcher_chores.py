@@ -1,30 +1,19 @@
 """What the matcher does besides matching, once a second: disk space, gauges, requests."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from streamreid.clock import Clock
 from streamreid.control import ControlServer
 from streamreid.engine.events import IdentityUpdate
 from streamreid.gallery.local import LocalScorer
 from streamreid.gallery.scorer import Scorer
-from streamreid.runtime.counter_table import CounterName, GaugeName
+from streamreid.runtime.counter_table import Counters
 from streamreid.runtime.stream_books import StreamBooks
 from streamreid.store.housekeeping import Disk, Housekeeper
 from streamreid.types import CropKey, IdentityId
 
 _EVERY_S = 1.0
 _BOOKS_EVERY_S = 5.0
-
-
-class ChoreCounters(Protocol):
-    """The counters that the chores keep up to date."""
-
-    def add(self, name: CounterName, count: int = 1) -> None:
-        """Raise a counter."""
-
-    def set(self, name: GaugeName, value: float) -> None:
-        """Set a gauge."""
 
 
 class Chores:
@@ -46,7 +35,7 @@ class Chores:
         books: StreamBooks,
         control: ControlServer | None,
         scorer: Scorer,
-        counters: ChoreCounters,
+        counters: Counters,
         clock: Clock,
     ) -> None:
         self._housekeeper = housekeeper

@@ -10,7 +10,8 @@ from streamreid.engine.events import Outcome
 from streamreid.errors import StoreFullError
 from streamreid.gallery.scorer import Scorer
 from streamreid.messages import KINDS, Bye, CropMessage, Disposition, Hello, Kind, Progress
-from streamreid.runtime.counter_table import CounterName, GaugeName
+from streamreid.runtime.counter_table import Counters
+from streamreid.runtime.decision_log import DecisionLog
 from streamreid.runtime.engine_watch import EngineWatch
 from streamreid.runtime.intake import Intake, Item
 from streamreid.runtime.matcher_chores import Chores
@@ -25,14 +26,8 @@ _TICK_S = 1.0
 _RETRY_FULL_S = 1.0
 
 
-class LoopCounters(Protocol):
+class LoopCounters(Counters, Protocol):
     """The counters that the loop keeps up to date."""
-
-    def add(self, name: CounterName, count: int = 1) -> None:
-        """Raise a counter."""
-
-    def set(self, name: GaugeName, value: float) -> None:
-        """Set a gauge."""
 
     def observe_latency(self, latency_s: float) -> None:
         """Count one crop's way from capture to committed row."""
@@ -106,7 +101,7 @@ class MatcherLoop:
         self._ended: set[CameraId] = set()
         self._over = over
         self._end_what_is_over()
-        self._unsaved: list[Outcome] = []
+        self._decisions = DecisionLog(writer, counters, chores)
         self._event_time_s = float("-inf")
         self._evicted_to_s = float("-inf")
         self._behind = False
@@ -127,11 +122,11 @@ class MatcherLoop:
         # Files begin anew when they are run again, so what was seen of them is decided upon now;
         # a live run goes on where it stopped.
         if self._options.replay:
-            self._decide(self._engine.close(self._event_time_s))
+            self._decisions.add(self._engine.close(self._event_time_s))
         else:
-            self._decide(self._engine.tick(self._clock.now_s()))
+            self._decisions.add(self._engine.tick(self._clock.now_s()))
         self._watch.look()
-        self._save()
+        self._decisions.save()
 
     @property
     def event_time_s(self) -> float:
@@ -140,8 +135,8 @@ class MatcherLoop:
 
     def commit_outcome(self, outcome: Outcome) -> None:
         """Write what a correction changed, after everything that was decided before it."""
-        self._decide(outcome)
-        self._save()
+        self._decisions.add(outcome)
+        self._decisions.save()
 
     def turn(self) -> None:
         """Wait a moment for messages and do what they cause, at most one batch of crops."""
@@ -149,7 +144,7 @@ class MatcherLoop:
         self._gather(0.0 if self._behind else _IDLE_S)
         self._behind = self._process_ready()
         self._tick()
-        self._save()
+        self._decisions.save()
 
     def _gather(self, timeout_s: float) -> int:
         """Take messages: until a batch of crops is there, or `batch_wait_s` after the first."""
@@ -303,7 +298,7 @@ class MatcherLoop:
         if item.entry is not None and item.embedding is not None:
             self._scorer.insert([item.entry], item.embedding)
         for event in item.events:
-            self._decide(self._engine.observe(event, self._event_time_s))
+            self._decisions.add(self._engine.observe(event, self._event_time_s))
 
     def _evict(self, now_s: float) -> None:
         """Let old crops leave the gallery, once per second of event time."""
@@ -324,30 +319,7 @@ class MatcherLoop:
             self._end_what_is_over()
             return
         self._evict(self._clock.now_s())
-        self._decide(self._engine.tick(self._clock.now_s()))
-
-    def _decide(self, outcome: Outcome) -> None:
-        if outcome != Outcome():
-            self._unsaved.append(outcome)
-
-    def _save(self) -> None:
-        """Commit decisions; kept and tried again while the store is full."""
-        if not self._unsaved:
-            return
-        outcome = Outcome(
-            tuple(row for one in self._unsaved for row in one.decisions),
-            tuple(row for one in self._unsaved for row in one.identities),
-            tuple(row for one in self._unsaved for row in one.transitions),
-            tuple(row for one in self._unsaved for row in one.records),
-        )
-        try:
-            self._writer.commit(Batch(outcome=outcome))
-        except StoreFullError:
-            self._counters.set("disk_full", 1)
-            return
-        self._unsaved.clear()
-        self._counters.add("decisions", len(outcome.decisions))
-        self._chores.count_identities(outcome.identities)
+        self._decisions.add(self._engine.tick(self._clock.now_s()))
 
     def _count(
         self,

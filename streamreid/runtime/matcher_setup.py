@@ -26,6 +26,7 @@ from streamreid.gallery.scorer import GalleryEntry
 from streamreid.reid.extract import feature_backends
 from streamreid.runtime.corrections import CorrectionDesk
 from streamreid.runtime.counters import ProcessCounters
+from streamreid.runtime.desk import Desk
 from streamreid.runtime.matcher_chores import Chores
 from streamreid.runtime.matcher_loop import MatcherLoop
 from streamreid.runtime.stream_books import StreamBooks
@@ -169,15 +170,15 @@ def open_control(
     config: Config, engine: Engine, writer: StoreWriter, loop: MatcherLoop
 ) -> ControlServer:
     """Where operators ask the matcher for corrections, and about the ways between cameras."""
-    corrections = CorrectionDesk(
-        engine, writer, commit=loop.commit_outcome, now_s=lambda: loop.event_time_s
-    )
-    topology = TopologyDesk(
-        engine, writer, commit=loop.commit_outcome, now_s=lambda: loop.event_time_s
-    )
+
+    def now_s() -> float:
+        return loop.event_time_s
+
+    corrections = CorrectionDesk(engine, writer, loop.commit_outcome, now_s)
+    topology = TopologyDesk(engine, writer, loop.commit_outcome, now_s)
 
     def handle(verb: str, arguments: Arguments, caller: Caller) -> Mapping[str, Any]:
-        desk = topology if verb.startswith(TOPOLOGY_PREFIX) else corrections
+        desk: Desk = topology if verb.startswith(TOPOLOGY_PREFIX) else corrections
         return desk.handle(verb, arguments, caller)
 
     return ControlServer(socket_path(config.resolved_run_dir, "matcher"), handle)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamreid.clock import Clock
+from streamreid.runtime.counter_rows import CounterRow, read_counters
 from streamreid.runtime.counter_table import SOURCE_STATES, GaugeName
-from streamreid.runtime.counters import CounterRow, read_counters
 from streamreid.runtime.process import new_incarnation
 from streamreid.types import CameraId
 

@@ -1,21 +1,21 @@
 """What is going on in a run, as plain data: for `status`, the live table, metrics and health."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from streamreid.messages import KINDS, Kind
 from streamreid.runtime.conservation import Imbalance
+from streamreid.runtime.counter_rows import CounterRow, Counts
 from streamreid.runtime.counter_table import (
     COUNTERS_OF,
     GAUGE_NAMES,
     GAUGES_OF,
-    LATENCY_BUCKETS_S,
     SOURCE_STATES,
     TIME_SOURCES,
     Role,
 )
-from streamreid.runtime.counters import CounterRow, Counts
+from streamreid.runtime.latency import latency_buckets, latency_quantiles
 from streamreid.transport.outbox import DROP_REASONS
 
 
@@ -98,7 +98,7 @@ class RunStatus:
                 {"camera": one.camera, "kind": one.kind, "problem": one.problem}
                 for one in self.imbalances
             ],
-            "latency_s": latency_quantiles(self.rows),
+            "latency_s": latency_quantiles(latency_buckets(self.rows)),
         }
 
 
@@ -124,34 +124,6 @@ def add_rows(older: CounterRow, newer: CounterRow) -> CounterRow:
     }
     books = {kind: add_counts((older.books[kind], newer.books[kind])) for kind in newer.books}
     return replace(newer, values=values, books=books, acknowledged={})
-
-
-def latency_quantiles(rows: Iterable[CounterRow]) -> Mapping[str, float | None]:
-    """Crop-to-row latency: upper bound of the bucket in which p50, p95 and p99 lie, in seconds.
-
-    None where nothing was measured, infinity beyond the last bucket.
-    """
-    buckets = [0.0] * (len(LATENCY_BUCKETS_S) + 1)
-    for row in rows:
-        for index in range(len(buckets)):
-            buckets[index] += row.values[f"latency_bucket_{index}"]
-    return {
-        name: _quantile(buckets, share)
-        for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
-    }
-
-
-def _quantile(buckets: Sequence[float], share: float) -> float | None:
-    """Upper bound of the bucket that holds the given share."""
-    total = sum(buckets)
-    if total == 0:
-        return None
-    seen = 0.0
-    for bound, count in zip((*LATENCY_BUCKETS_S, float("inf")), buckets, strict=True):
-        seen += count
-        if seen >= share * total:
-            return bound
-    return float("inf")
 
 
 def _worker_dict(status: RunStatus, worker: WorkerStatus) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from streamreid.errors import StoreError
 from streamreid.messages import Kind
-from streamreid.runtime.counters import CounterRow, Counts, counter_paths, file_number, read_row
+from streamreid.runtime.counter_rows import CounterRow, Counts, counter_paths, file_number, read_row
 from streamreid.types import CameraId
 
 _WORKER_REASONS = ("queue_full", "shutdown", "worker_crash")

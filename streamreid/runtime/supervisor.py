@@ -7,7 +7,7 @@ must be the main thread: children die with the thread that started them.
 import selectors
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,38 +17,14 @@ from streamreid.control import Arguments, Caller, ControlServer, socket_path
 from streamreid.errors import ControlError, StreamreidError
 from streamreid.runtime.child import FINAL_STATES, Child, WorkerSpec
 from streamreid.runtime.ledger import Ledger
+from streamreid.runtime.liveness import SupervisorRules, Watchdog
 from streamreid.runtime.logs import Emit, parse_line
 from streamreid.runtime.process import wake_on_signals
-from streamreid.runtime.restart import EXIT_CONFIG, EXIT_SOURCE, RestartRules
-from streamreid.runtime.status import RunStatus, WorkerStatus
+from streamreid.runtime.restart import EXIT_CONFIG, EXIT_SOURCE
+from streamreid.runtime.status import RunStatus
 
 EXIT_STORE = 4
 EXIT_BUG = 5
-
-
-@dataclass(frozen=True, slots=True)
-class SupervisorRules:
-    """Times and patience.
-
-    Attributes:
-        restart: For live cameras and the matcher.
-        silent_s: A camera worker whose loop stands still this long is killed.
-        silent_matcher_s: The same for the matcher, which may have a large decision to make.
-        start_s: The same before its first turn: models are loaded then.
-        stop_s: A worker that was asked to stop is killed after this.
-        finish_s: The same for the matcher after the end of all files, when it decides what is left.
-        check_s: How often the books are checked.
-        tick_s: How often liveness is looked at and `on_tick` is called.
-    """
-
-    restart: RestartRules = field(default_factory=RestartRules)
-    silent_s: float = 20.0
-    silent_matcher_s: float = 60.0
-    start_s: float = 300.0
-    stop_s: float = 10.0
-    finish_s: float = 3600.0
-    check_s: float = 5.0
-    tick_s: float = 0.5
 
 
 class Supervisor:
@@ -84,6 +60,7 @@ class Supervisor:
         self._load_specs = load_specs
         self._on_tick = on_tick
         self._rules = rules or SupervisorRules()
+        self._watchdog = Watchdog(self._rules, self._killed)
         self._children = {spec.key: self._new_child(spec) for spec in specs}
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
@@ -160,19 +137,7 @@ class Supervisor:
     def status(self) -> RunStatus:
         """The run now."""
         now_s = self._clock.monotonic_s()
-        workers = [
-            WorkerStatus(
-                role=child.spec.role,
-                name=child.spec.name,
-                state=child.state,
-                pid=child.pid,
-                uptime_s=now_s - child.started_at_s if child.alive else 0.0,
-                restarts=child.restarts,
-                last_exit=child.last_exit,
-                resident_bytes=child.resident_bytes,
-            )
-            for child in self._children.values()
-        ]
+        workers = [child.status(now_s) for child in self._children.values()]
         return RunStatus(
             workers, self._ledger.rows(), tuple(self._ledger.imbalances), self._stop_requests > 0
         )
@@ -189,10 +154,10 @@ class Supervisor:
         if self._stop_requests or self._cameras_done():
             self._advance_stop()
         now_s = self._clock.monotonic_s()
-        self._kill_overdue(now_s)
+        self._watchdog.kill_overdue(self._children.values(), now_s)
         if now_s >= self._next_tick_s:
             self._next_tick_s = now_s + self._rules.tick_s
-            self._watch_progress(now_s)
+            self._watchdog.kill_silent(self._children.values(), self._ledger.rows(), now_s)
             self._on_tick(self.status())
         if now_s >= self._next_check_s:
             self._next_check_s = now_s + self._rules.check_s
@@ -310,35 +275,6 @@ class Supervisor:
         child.ask_to_stop(self._rules.stop_s)
         child.replacement = spec
 
-    def _kill_overdue(self, now_s: float) -> None:
-        """Kill what was asked to stop and did not."""
-        for child in self._children.values():
-            if child.alive and child.kill_at_s is not None and now_s >= child.kill_at_s:
-                self._log("warning", "did not stop in time: killed", worker=child.spec.label)
-                child.kill_at_s = None
-                child.signal(signal.SIGKILL)
-
-    def _watch_progress(self, now_s: float) -> None:
-        """Kill workers whose loop stands still; a living process id proves nothing."""
-        turns = {(row.role, row.name, row.pid): row.values["turns"] for row in self._ledger.rows()}
-        for child in self._children.values():
-            if child.state != "running" or child.pid is None:
-                continue
-            current = turns.get((child.spec.role, child.spec.name, child.pid), 0.0)
-            if current != child.turns:
-                child.turns, child.turned_at_s = current, now_s
-            if now_s - child.turned_at_s > self._limit_s(child):
-                self._log("error", "stands still: killed", worker=child.spec.label)
-                child.turned_at_s = now_s
-                child.signal(signal.SIGKILL)
-
-    def _limit_s(self, child: Child) -> float:
-        """How long a worker's loop may stand still."""
-        if child.turns <= 0:
-            return self._rules.start_s
-        is_matcher = child.spec.role == "matcher"
-        return self._rules.silent_matcher_s if is_matcher else self._rules.silent_s
-
     def _done(self) -> bool:
         """True when nothing runs and nothing will."""
         children = self._children.values()
@@ -397,6 +333,10 @@ class Supervisor:
     def _taker(self, child: Child) -> Callable[[bytes], None]:
         """Passes a worker's log lines on."""
         return lambda line: self._emit(parse_line(line, child.spec.label))
+
+    def _killed(self, level: str, event: str, child: Child) -> None:
+        """Log what the watchdog did."""
+        self._log(level, event, worker=child.spec.label)
 
     def _log(self, level: str, event: str, **values: object) -> None:
         """Log something of the supervisor itself."""

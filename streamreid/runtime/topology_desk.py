@@ -1,12 +1,12 @@
 """Requests about the learned ways between cameras: freeze, thaw, and what to look at."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from streamreid.control import Arguments, Caller
-from streamreid.engine.engine import Engine
 from streamreid.engine.events import Outcome, TimeRecord
 from streamreid.errors import ControlError
+from streamreid.runtime.desk import Desk
 from streamreid.store.rows import Batch
 from streamreid.store.writer import StoreWriter
 
@@ -14,47 +14,23 @@ PREFIX = "topology."
 VERBS = ("freeze", "thaw", "health")
 
 
-class TopologyDesk:
-    """Answers `topology.*` requests inside a running matcher.
-
-    Args:
-        engine: Learns and warns.
-        writer: The store.
-        commit: Writes an outcome, after what was decided before it.
-        now_s: Event time.
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        writer: StoreWriter,
-        *,
-        commit: Callable[[Outcome], None],
-        now_s: Callable[[], float],
-    ) -> None:
-        self._engine = engine
-        self._writer = writer
-        self._commit = commit
-        self._now_s = now_s
+class TopologyDesk(Desk):
+    """Answers `topology.*` requests inside a running matcher."""
 
     def handle(self, verb: str, arguments: Arguments, caller: Caller) -> Mapping[str, Any]:
-        """Carry out one request.
-
-        Raises:
-            ControlError: If the verb is unknown.
-        """
+        """Freeze, thaw, or only tell what there is to look at; see `Desk`."""
         del caller
         name = verb.removeprefix(PREFIX)
         if name not in VERBS:
             known = ", ".join(PREFIX + one for one in VERBS)
             raise ControlError(f"the matcher does not know '{verb}': it knows {known}")
         if name != "health":
-            self._commit(self._engine.freeze(name == "freeze", self._now_s()))
-            self._writer.audit(str(arguments.get("actor", "operator"))[:64], verb, {})
+            self.commit(self.engine.freeze(name == "freeze", self.now_s()))
+            self.writer.audit(str(arguments.get("actor", "operator"))[:64], verb, {})
         return {
-            "frozen": self._engine.frozen,
-            "warnings": self._engine.warnings(),
-            "in_two_places": self._engine.violations,
+            "frozen": self.engine.frozen,
+            "warnings": self.engine.warnings(),
+            "in_two_places": self.engine.violations,
         }
 
 

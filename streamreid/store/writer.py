@@ -17,12 +17,11 @@ from streamreid.store.connection import connect_writer, translated
 from streamreid.store.insert import Inserter
 from streamreid.store.keys import Keys
 from streamreid.store.lock import StoreLock
+from streamreid.store.receipts import find_receipt, prune_receipts
 from streamreid.store.registry import CameraFacts, Registry
 from streamreid.store.rows import Batch, MessageId, OpenTrack, RunInfo
+from streamreid.store.runs import begin_run, check_after_crash, end_run
 from streamreid.types import CameraId, CropKey, TrackId, TrackKey
-
-RECEIPTS_KEPT = 200_000
-"""Receipts per stream; more than any worker may still send again (max_pending + window)."""
 
 _PRUNE_EVERY = 10_000
 
@@ -112,11 +111,12 @@ class StoreWriter:
         self._lock = lock
         self._clock = clock
         self._since_prune = 0
-        self._check_after_crash()
+        check_after_crash(connection, path)
         with translated(path):
             self._registry = Registry(connection, self.transaction)
             self._keys = Keys(connection, self._registry.row)
-        self._run_id = self._begin_run(run)
+        with self.transaction():
+            self._run_id = begin_run(connection, run, now_s=clock.now_s())
 
     @property
     def path(self) -> Path:
@@ -196,17 +196,7 @@ class StoreWriter:
     def receipt(self, message: MessageId) -> Disposition | None:
         """What was decided about a message before; None when it is new."""
         with translated(self._path):
-            row = self._connection.execute(
-                "SELECT disposition FROM receipts "
-                "WHERE camera_id = ? AND incarnation = ? AND kind = ? AND seq = ?",
-                (
-                    self.camera_row(message.camera_id),
-                    message.incarnation,
-                    message.kind,
-                    message.seq,
-                ),
-            ).fetchone()
-        return None if row is None else row[0]
+            return find_receipt(self._connection, self.camera_row(message.camera_id), message)
 
     def commit(self, batch: Batch) -> Committed:
         """Write a batch in one transaction; what this returns may be acknowledged.
@@ -231,7 +221,9 @@ class StoreWriter:
         self._keys.ended(end.track for end in batch.ends)
         self._since_prune += len(batch.crops) + len(batch.detections)
         if self._since_prune >= _PRUNE_EVERY:
-            self._prune_receipts()
+            self._since_prune = 0
+            with self.transaction():
+                prune_receipts(self._connection)
         return Committed(insert.known)
 
     def set_produced(
@@ -303,10 +295,8 @@ class StoreWriter:
             return
         try:
             with self.transaction():
-                self._connection.execute(
-                    "UPDATE runs SET ended_at = ?, exit_reason = ? WHERE id = ?",
-                    (self._clock.now_s(), exit_reason, self._run_id),
-                )
+                now_s = self._clock.now_s()
+                end_run(self._connection, self._run_id, reason=exit_reason, now_s=now_s)
         except StoreFullError:
             # Nothing is lost but this note; an error now would hide how the run really ended.
             return
@@ -350,46 +340,3 @@ class StoreWriter:
         except StoreError:
             # The first error is the one to tell.
             return
-
-    def _check_after_crash(self) -> None:
-        with translated(self._path):
-            crashed = self._connection.execute(
-                "SELECT id FROM runs WHERE ended_at IS NULL LIMIT 1"
-            ).fetchone()
-            if crashed is None:
-                return
-            verdict = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if verdict != "ok":
-            raise StoreError(
-                f"{self._path} was damaged when the last run broke off ({verdict}); restore a "
-                "backup, or move it away to start afresh"
-            )
-
-    def _begin_run(self, run: RunInfo) -> int:
-        with self.transaction():
-            self._connection.execute(
-                "UPDATE runs SET ended_at = ?, exit_reason = 'crash' WHERE ended_at IS NULL",
-                (self._clock.now_s(),),
-            )
-            cursor = self._connection.execute(
-                "INSERT INTO runs (started_at, config_digest, weights_digest, versions, choices) "
-                "VALUES (?, ?, ?, ?, ?)",
-                (
-                    self._clock.now_s(),
-                    run.config_digest,
-                    run.weights_digest,
-                    json.dumps(dict(run.versions), sort_keys=True),
-                    json.dumps(dict(run.choices), sort_keys=True),
-                ),
-            )
-        return int(cursor.lastrowid or 0)
-
-    def _prune_receipts(self) -> None:
-        self._since_prune = 0
-        with self.transaction():
-            self._connection.execute(
-                "DELETE FROM receipts WHERE (camera_id, incarnation, kind, seq) IN ("
-                "SELECT r.camera_id, r.incarnation, r.kind, r.seq FROM receipts r "
-                "JOIN streams s USING (camera_id, incarnation, kind) WHERE r.seq < s.last_seq - ?)",
-                (RECEIPTS_KEPT,),
-            )

@@ -5,7 +5,6 @@ outbox whenever a matcher says Welcome (a new one after a restart, or the same o
 connection) and is sent again; the matcher recognises what it has already.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -23,13 +22,14 @@ from streamreid.messages import (
     Heard,
     Hello,
     Kind,
-    Progress,
     TrackMessage,
     Welcome,
     Who,
     decode_matcher,
     encode,
 )
+from streamreid.transport.dispatch import Dispatcher
+from streamreid.transport.handshake import Handshake
 from streamreid.transport.link import WorkerLink
 from streamreid.transport.marks import Marks
 from streamreid.transport.outbox import Book, Outbox
@@ -42,9 +42,6 @@ from streamreid.types import (
     TrackSummary,
 )
 
-_HELLO_RETRY_S = 1.0
-_HELLO_RETRY_MAX_S = 10.0
-_SILENCE_S = 5.0
 _TURN_S = 0.05
 
 
@@ -107,13 +104,8 @@ class Sender:
         }
         self._order = 0
         self._marks = Marks(live=hello.live)
-        self._up = False
-        self._epoch: int | None = None
-        self._welcomed = False
-        self._awaiting_welcome = False
-        self._retry_at_s = 0.0
-        self._retry_s = _HELLO_RETRY_S
-        self._heard_at_s = clock.monotonic_s()
+        self._dispatcher = Dispatcher(link, self._boxes, self._marks, live=hello.live)
+        self._handshake = Handshake(self._say_hello, clock.monotonic_s())
         self._goodbye = False
 
     def __enter__(self) -> Self:
@@ -135,12 +127,12 @@ class Sender:
     @property
     def connected(self) -> bool:
         """True while a matcher has welcomed this worker."""
-        return self._welcomed
+        return self._handshake.welcomed
 
     @property
     def epoch(self) -> int | None:
         """Number of the last matcher that said Welcome, or None."""
-        return self._epoch
+        return self._handshake.epoch
 
     def fill(self, kind: Kind) -> float:
         """How full the outbox of one kind is, in [0, 1]; a measure of pressure."""
@@ -183,8 +175,8 @@ class Sender:
     def describe(self, *, width: int, height: int, time_source: TimeSource) -> None:
         """Tell what became known only with the first frame."""
         self._hello = replace(self._hello, width=width, height=height, time_source=time_source)
-        if self._welcomed:
-            self._link.send(encode(self._hello))
+        if self._handshake.welcomed:
+            self._say_hello()
 
     def pump(self, timeout_s: float = 0.0) -> None:
         """Send what may be sent and take in what arrived; waits at most `timeout_s` for it."""
@@ -192,15 +184,20 @@ class Sender:
         self._send_ready()
         for event in self._link.poll(timeout_s):
             if event.kind == "up":
-                self._connect()
+                self._close_windows()
+                self._handshake.connected(self._clock.monotonic_s())
             elif event.kind == "down":
-                self._disconnect()
+                self._close_windows()
+                self._handshake.disconnected()
             elif event.kind == "refused":
                 self._counters.add("refusals")
                 self._on_refused()
             else:
                 self._take(event.parts)
-        self._say_hello_again()
+        self._handshake.repeat(
+            self._clock.monotonic_s(),
+            unanswered=any(box.in_flight for box in self._boxes.values()),
+        )
         self._send_ready()
 
     def drain(self, timeout_s: float, *, stop: Callable[[], bool] = lambda: False) -> bool:
@@ -238,10 +235,10 @@ class Sender:
             left_s = deadline_s - self._clock.monotonic_s()
             if left_s <= 0:
                 return False
-            if not self._welcomed:
+            if not self.connected:
                 told_epoch = None
-            elif told_epoch != self._epoch and self._link.send(parts):
-                told_epoch = self._epoch
+            elif told_epoch != self.epoch and self._link.send(parts):
+                told_epoch = self.epoch
             self.pump(min(_TURN_S, left_s))
         return True
 
@@ -274,90 +271,18 @@ class Sender:
         return True
 
     def _send_ready(self) -> None:
-        """Send everything that has a credit.
-
-        A live source lets a kind with credits overtake one without, except that a track's end
-        waits for what was made before it. A file source keeps the order of making: a replay
-        depends on it.
-        """
-        if not self._welcomed:
-            return
-        if not self._hello.live:
-            while self._send_oldest():
-                pass
-        elif self._flush("crop") and self._flush("detections") and self._flush("track"):
-            self._send_mark()
-
-    def _send_oldest(self) -> bool:
-        """Send the oldest message or mark of all kinds; False when it has to wait."""
-        oldest, kind = min((box.head_order, kind) for kind, box in self._boxes.items())
-        if not math.isfinite(oldest) or self._marks.first_order < oldest:
-            return self._send_mark()
-        parts = self._boxes[kind].next_parts()
-        if parts is None or not self._link.send(parts):
-            return False
-        self._boxes[kind].mark_sent()
-        return True
-
-    def _send_mark(self) -> bool:
-        """Send the oldest progress mark unless something made before it waits."""
-        boxes = self._boxes.values()
-        captured_at_s = self._marks.next_s(min(box.head_order for box in boxes))
-        if captured_at_s is None or not self._link.send(encode(Progress(captured_at_s))):
-            return False
-        self._marks.mark_told(min(box.oldest_order for box in boxes))
-        return True
-
-    def _flush(self, kind: Kind) -> bool:
-        """Send what one outbox may send; False when the link takes no more."""
-        box = self._boxes[kind]
-        while (parts := box.next_parts()) is not None:
-            if kind == "track" and self._overtakes(box):
-                return True
-            if not self._link.send(parts):
-                return False
-            box.mark_sent()
-        return True
-
-    def _overtakes(self, tracks: Outbox) -> bool:
-        """True when a crop or detection made before the next track message is still unsent."""
-        others = (self._boxes["crop"], self._boxes["detections"])
-        return any(box.head_order < tracks.head_order for box in others)
-
-    def _connect(self) -> None:
-        """A matcher's socket is there: introduce ourselves."""
-        self._up = True
-        self._close_windows()
-        self._retry_s = _HELLO_RETRY_S
-        self._introduce()
-
-    def _disconnect(self) -> None:
-        """The matcher's socket is gone."""
-        self._up = False
-        self._awaiting_welcome = False
-        self._close_windows()
+        """Send everything that has a credit."""
+        if self._handshake.welcomed:
+            self._dispatcher.send_ready()
 
     def _close_windows(self) -> None:
-        self._welcomed = False
+        """No matcher knows us at this moment: nothing is sent until it says Welcome."""
         self._counters.set("connected", 0)
         for box in self._boxes.values():
             box.close_window()
 
-    def _introduce(self) -> None:
-        """Say Hello and expect Welcome."""
+    def _say_hello(self) -> None:
         self._link.send(encode(self._hello))
-        self._awaiting_welcome = True
-        self._retry_at_s = self._clock.monotonic_s() + self._retry_s
-        self._retry_s = min(2 * self._retry_s, _HELLO_RETRY_MAX_S)
-
-    def _say_hello_again(self) -> None:
-        """Repeat Hello when no Welcome came, or when sent messages meet nothing but silence."""
-        now_s = self._clock.monotonic_s()
-        if not self._up or now_s < self._retry_at_s:
-            return
-        unanswered = any(box.in_flight for box in self._boxes.values())
-        if self._awaiting_welcome or (unanswered and now_s - self._heard_at_s > _SILENCE_S):
-            self._introduce()
 
     def _take(self, parts: tuple[bytes | memoryview, ...]) -> None:
         """Act on one message of the matcher."""
@@ -365,34 +290,28 @@ class Sender:
             message = decode_matcher(parts)
         except MessageError:
             return
-        self._heard_at_s = self._clock.monotonic_s()
+        self._handshake.heard_at_s = self._clock.monotonic_s()
         match message:
             case Welcome():
                 self._accept_welcome(message)
-            case Ack() if message.epoch == self._epoch:
+            case Ack() if message.epoch == self.epoch:
                 self._boxes[message.kind].settle(message.items)
                 self._counters.set("last_ack_at_s", self._clock.now_s())
             case Heard():
                 self._marks.heard(message.count)
             case Goodbye():
                 self._goodbye = True
-            case Who() if not self._awaiting_welcome:
-                self._close_windows()
-                self._retry_s = _HELLO_RETRY_S
-                self._introduce()
+            case Who():
+                if self._handshake.asked(self._clock.monotonic_s()):
+                    self._close_windows()
             case _:
                 pass
 
     def _accept_welcome(self, welcome: Welcome) -> None:
-        """Open the windows; a Welcome that nobody waits for, from the same matcher, is ignored."""
-        if not self._awaiting_welcome and welcome.epoch == self._epoch:
+        """Open the windows and send again what the matcher may not have."""
+        if not self._handshake.accept(welcome, self._clock.monotonic_s()):
             return
-        self._epoch = welcome.epoch
-        self._welcomed = True
         self._marks.tell_again()
-        self._awaiting_welcome = False
-        self._retry_s = _HELLO_RETRY_S
-        self._retry_at_s = self._clock.monotonic_s() + _SILENCE_S
         self._counters.add("welcomes")
         self._counters.set("connected", 1)
         for box in self._boxes.values():

@@ -14,12 +14,13 @@ from streamreid.clock import SystemClock
 from streamreid.messages import Kind
 from streamreid.runtime.child import WorkerSpec
 from streamreid.runtime.conservation import Imbalance
-from streamreid.runtime.counters import CounterRow, read_counters
+from streamreid.runtime.counter_rows import CounterRow, read_counters
 from streamreid.runtime.ledger import Ledger
+from streamreid.runtime.liveness import SupervisorRules
 from streamreid.runtime.logs import Record
 from streamreid.runtime.restart import RestartRules
 from streamreid.runtime.status import RunStatus
-from streamreid.runtime.supervisor import Supervisor, SupervisorRules
+from streamreid.runtime.supervisor import Supervisor
 from streamreid.transport.keyring import create_keyring
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from streamreid.runtime.counters import read_counters
+from streamreid.runtime.counter_rows import read_counters
 from streamreid.simulation.truth import SceneTruth
 from streamreid.types import CameraId
 from tests.chaos.soak_faults import Faults

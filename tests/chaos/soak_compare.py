@@ -14,6 +14,9 @@ MOST_LOST = 0.02
 MOST_GROWN = 1.1
 """Memory with faults, as a multiple of that without."""
 
+MOST_SLOWED = 1.2
+"""Slowest crops (p99) of the second half of a run without faults, as a multiple of the first."""
+
 
 def compare(scene: Path, faulty: Path, calm: Path) -> dict[str, Any]:
     """Judge both runs against the truth.
@@ -56,6 +59,9 @@ def compare(scene: Path, faulty: Path, calm: Path) -> dict[str, Any]:
         largest, usual = memory["max MiB"], runs["calm"]["memory"][name]["max MiB"]
         if largest > MOST_GROWN * usual:
             found["problems"].append(f"{name} grew to {largest} MiB with faults, else {usual}")
+    early, late = (runs["calm"]["latency s"][f"{half} half"] for half in ("first", "second"))
+    if late["p99"] > MOST_SLOWED * early["p99"]:
+        found["problems"].append(f"p99 of crop to row grew from {early['p99']} to {late['p99']} s")
     if lost > MOST_LOST:
         found["problems"].append(f"faults cost {lost:.3f} IDF1, allowed are {MOST_LOST}")
     return found

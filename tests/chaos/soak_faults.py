@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from streamreid.runtime.counters import CounterRow
+from streamreid.runtime.counter_rows import CounterRow
 from streamreid.types import CameraId
 from tests.video.servers import RtspServer
 

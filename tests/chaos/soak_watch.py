@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from streamreid.runtime.counter_table import LATENCY_BUCKETS_S
-from streamreid.runtime.counters import CounterRow
+from streamreid.runtime.counter_rows import CounterRow
+from streamreid.runtime.latency import latency_buckets, latency_quantiles
 
 BLIND_AFTER_S = 1.5
 """Capture times further apart than this: the camera saw nothing in between."""
@@ -35,8 +35,8 @@ class Watcher:
     wal_bytes: int = 0
     cpu_s: dict[int, float] = field(default_factory=dict)
     _seen_s: dict[str, float] = field(default_factory=dict)
-    _buckets: dict[int, tuple[float, ...]] = field(default_factory=dict)
-    _first_half: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    _buckets: dict[int, list[float]] = field(default_factory=dict)
+    _first_half: dict[int, list[float]] = field(default_factory=dict)
 
     def begin(self, cameras: Iterable[str], now_s: float) -> None:
         """Nothing has been seen before this moment."""
@@ -49,9 +49,7 @@ class Watcher:
             if row.role == "camera":
                 self._see(row.name, row.values["last_capture_at_s"])
             else:
-                self._buckets[row.incarnation] = tuple(
-                    row.values[f"latency_bucket_{n}"] for n in range(len(LATENCY_BUCKETS_S) + 1)
-                )
+                self._buckets[row.incarnation] = latency_buckets([row])
             if not row.closed:
                 self.measure(row.name, row.pid)
         wal = self.store.with_name(self.store.name + "-wal")
@@ -78,11 +76,17 @@ class Watcher:
         for name in self.blind:
             self._see(name, now_s)
 
-    def latency_s(self) -> dict[str, dict[str, float]]:
-        """Crop-to-row p50, p95 and p99 of either half: upper bounds of the buckets, seconds."""
+    def latency_s(self) -> dict[str, dict[str, float | None]]:
+        """Crop-to-row p50, p95 and p99 of either half, seconds."""
         first = np.sum([*self._first_half.values()], axis=0)
         total = np.sum([*self._buckets.values()], axis=0)
-        return {"first half": _quantiles(first), "second half": _quantiles(total - first)}
+        return {
+            half: {name: None if s is None else round(s, 2) for name, s in quantiles.items()}
+            for half, quantiles in (
+                ("first half", latency_quantiles(first.tolist())),
+                ("second half", latency_quantiles((total - first).tolist())),
+            )
+        }
 
     def memory(self) -> dict[str, dict[str, float]]:
         """Per process name: its largest size and its steepest slope.
@@ -108,15 +112,3 @@ class Watcher:
         if captured_at_s - before_s > BLIND_AFTER_S:
             self.blind[name].append((before_s, captured_at_s))
         self._seen_s[name] = captured_at_s
-
-
-def _quantiles(buckets: object) -> dict[str, float]:
-    counts = np.atleast_1d(np.asarray(buckets, float))
-    bounds = (*LATENCY_BUCKETS_S, float("inf"))
-    if counts.sum() <= 0:
-        return {}
-    share = np.cumsum(counts) / counts.sum()
-    return {
-        name: bounds[int(np.searchsorted(share, quantile))]
-        for name, quantile in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
-    }

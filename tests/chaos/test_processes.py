@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from streamreid.runtime.counters import read_counters
+from streamreid.runtime.counter_rows import read_counters
 from tests.chaos.site import REPOSITORY, Freezer, Killer, Site
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(110)]

@@ -10,7 +10,8 @@ import pytest
 from streamreid.cli.live_table import LiveView, plain, summary
 from streamreid.cli.main import main
 from streamreid.control import ControlServer, socket_path
-from streamreid.runtime.counters import create_counters, read_counters
+from streamreid.runtime.counter_rows import read_counters
+from streamreid.runtime.counters import create_counters
 from streamreid.runtime.metrics import metrics_text
 from streamreid.runtime.status import RunStatus, WorkerStatus
 from tests.fakes import ManualClock
@@ -23,8 +24,13 @@ def status_of(run_dir: Path, *, violations: int = 0, warnings: int = 0) -> RunSt
         matcher.set("ready", 1.0)
         matcher.set("clock_warnings", float(warnings))
         matcher.add("in_two_places", violations)
+        matcher.observe_latency(1.0)
         matcher.close()
-    workers = [WorkerStatus("matcher", "matcher", "running", 1, 5.0, 1, None)]
+    create_counters(run_dir, "camera", "door", 1, clock=ManualClock()).close()
+    workers = [
+        WorkerStatus("matcher", "matcher", "running", 1, 5.0, 1, None),
+        WorkerStatus("camera", "door", "parked", None, 0.0, 4, -11),
+    ]
     return RunStatus(workers, read_counters(run_dir), (), stopping=False)
 
 
@@ -90,6 +96,8 @@ def test_status_tells_what_the_matcher_noticed(
         thread.join()
         for server in servers:
             server.close()
+    assert "camera door: parked, 4 restarts" in said
+    assert "crop to row: p50 0.90 s, p95 0.99 s, p99 1.00 s" in said
     assert "in two places at once: 6" in said
     assert "transition times are frozen" in said
     assert "warning: camera 'door': its clock moved" in said

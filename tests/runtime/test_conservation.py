@@ -11,15 +11,9 @@ from streamreid.clock import SystemClock
 from streamreid.errors import StoreError
 from streamreid.messages import Kind
 from streamreid.runtime.conservation import close_books, conservation, missing_in_store
+from streamreid.runtime.counter_rows import CounterRow, ended_cameras, read_counters
 from streamreid.runtime.counter_table import SOURCE_STATES
-from streamreid.runtime.counters import (
-    CounterRow,
-    KindBook,
-    ProcessCounters,
-    create_counters,
-    ended_cameras,
-    read_counters,
-)
+from streamreid.runtime.counters import KindBook, ProcessCounters, create_counters
 from streamreid.runtime.ledger import Ledger
 from streamreid.runtime.logs import Record
 from streamreid.runtime.status import RunStatus

@@ -9,15 +9,10 @@ from pathlib import Path
 import pytest
 
 from streamreid.errors import StoreError
-from streamreid.runtime.counter_table import F64_NAMES, LATENCY_BUCKETS_S, SOURCE_STATES, U64_NAMES
-from streamreid.runtime.counters import (
-    counter_path,
-    create_counters,
-    ended_cameras,
-    read_counters,
-)
+from streamreid.runtime.counter_rows import ended_cameras, read_counters
+from streamreid.runtime.counter_table import F64_NAMES, SOURCE_STATES, U64_NAMES
+from streamreid.runtime.counters import counter_path, create_counters
 from streamreid.runtime.resume import has_crashed
-from streamreid.runtime.status import latency_quantiles
 from tests.fakes import ManualClock
 
 
@@ -98,15 +93,3 @@ def test_a_folder_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Pat
     (tmp_path / "counters").write_text("in the way")
     with pytest.raises(StoreError, match="cannot make the counter file"):
         create_counters(tmp_path, "camera", "door", 5, clock=ManualClock())
-
-
-def test_latency_quantiles_are_bounds_of_buckets(tmp_path: Path) -> None:
-    with create_counters(tmp_path, "matcher", "matcher", 5, clock=ManualClock()) as counters:
-        assert latency_quantiles(read_counters(tmp_path))["p50"] is None
-        for latency_s, count in ((0.005, 50), (0.15, 45), (100.0, 5)):
-            for _ in range(count):
-                counters.observe_latency(latency_s)
-    (row,) = read_counters(tmp_path)
-    assert latency_quantiles([row]) == {"p50": 0.005, "p95": 0.2, "p99": float("inf")}
-    assert row.values["latency_sum_s"] == pytest.approx(0.25 + 6.75 + 500)
-    assert len(LATENCY_BUCKETS_S) == 12

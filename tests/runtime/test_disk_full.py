@@ -14,12 +14,8 @@ import pytest
 
 from streamreid.clock import SystemClock
 from streamreid.messages import Hello
-from streamreid.runtime.counters import (
-    CounterRow,
-    ProcessCounters,
-    create_counters,
-    read_counters,
-)
+from streamreid.runtime.counter_rows import CounterRow, read_counters
+from streamreid.runtime.counters import ProcessCounters, create_counters
 from streamreid.transport.sender import Sender
 from streamreid.transport.zeromq import open_sender
 from streamreid.types import CameraId, Crop, TrackId

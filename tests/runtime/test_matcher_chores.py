@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from streamreid.gallery.local import LocalScorer
-from streamreid.runtime.counters import create_counters, read_counters
+from streamreid.runtime.counter_rows import read_counters
+from streamreid.runtime.counters import create_counters
 from streamreid.runtime.matcher_chores import Chores
 from streamreid.runtime.stream_books import StreamBooks
 from streamreid.store import Housekeeper, HousekeepingRules, RunInfo, open_store

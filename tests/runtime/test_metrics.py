@@ -12,7 +12,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamreid.errors import ControlError
-from streamreid.runtime.counters import create_counters, read_counters
+from streamreid.runtime.counter_rows import read_counters
+from streamreid.runtime.counters import create_counters
 from streamreid.runtime.metrics import MetricsServer, Publisher, open_server, serve_metrics
 from streamreid.runtime.status import RunStatus, WorkerStatus
 from tests.fakes import ManualClock

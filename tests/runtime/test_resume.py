@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from streamreid.runtime.conservation import close_books
+from streamreid.runtime.counter_rows import ended_cameras, read_counters
 from streamreid.runtime.counter_table import SOURCE_STATES
-from streamreid.runtime.counters import create_counters, ended_cameras, read_counters
+from streamreid.runtime.counters import create_counters
 from streamreid.runtime.ledger import Ledger
 from streamreid.runtime.resume import Start, has_crashed, start_of
 from streamreid.types import CameraId
@@ -18,7 +19,9 @@ DOOR = CameraId("door")
 
 
 def begin(run_dir: Path, *, live: bool = False) -> Start:
-    return start_of(run_dir, DOOR, live=live, clock=ManualClock())
+    """How a worker begins now, which is later than all those before it began."""
+    earlier = len(read_counters(run_dir))
+    return start_of(run_dir, DOOR, live=live, clock=ManualClock(1000.0 + earlier))
 
 
 def lives(run_dir: Path, captured_at_s: float | None, end: str = "crash") -> Start:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from streamreid.runtime.counters import CounterRow, read_counters
+from streamreid.runtime.counter_rows import CounterRow, read_counters
 from streamreid.simulation.demo_scene import demo_scene, short_scene
 from streamreid.simulation.recording import record_scene
 

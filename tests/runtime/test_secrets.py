@@ -11,10 +11,11 @@ from streamreid.config.load import load_config
 from streamreid.runtime.child import WorkerSpec
 from streamreid.runtime.launch import worker_specs
 from streamreid.runtime.ledger import Ledger
+from streamreid.runtime.liveness import SupervisorRules
 from streamreid.runtime.logs import LogWriter
 from streamreid.runtime.metrics import metrics_text
 from streamreid.runtime.status import RunStatus
-from streamreid.runtime.supervisor import Supervisor, SupervisorRules
+from streamreid.runtime.supervisor import Supervisor
 from tests.runtime.test_supervisor import worker
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(90)]

@@ -17,13 +17,14 @@ from streamreid.clock import SystemClock
 from streamreid.control import request
 from streamreid.errors import ConfigError, ControlError
 from streamreid.runtime.child import WorkerSpec
+from streamreid.runtime.counter_rows import ended_cameras, read_counters
 from streamreid.runtime.counter_table import Role
-from streamreid.runtime.counters import ended_cameras, read_counters
 from streamreid.runtime.ledger import Ledger
+from streamreid.runtime.liveness import SupervisorRules
 from streamreid.runtime.logs import Record
 from streamreid.runtime.restart import RestartRules
 from streamreid.runtime.status import RunStatus
-from streamreid.runtime.supervisor import Supervisor, SupervisorRules
+from streamreid.runtime.supervisor import Supervisor
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(60)]
 

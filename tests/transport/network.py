@@ -8,7 +8,8 @@ from typing import Any
 from streamreid.clock import Clock, SystemClock
 from streamreid.errors import MessageError
 from streamreid.messages import CropMessage, DetectionsMessage, Disposition, Kind, TrackMessage
-from streamreid.runtime.counters import Counts, create_counters, read_counters
+from streamreid.runtime.counter_rows import Counts, read_counters
+from streamreid.runtime.counters import create_counters
 from streamreid.transport import inproc, zeromq
 from streamreid.transport.receiver import Received, Receiver
 from streamreid.transport.sender import Sender

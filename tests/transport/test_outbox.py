@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from streamreid.messages import DISPOSITIONS, Disposition
-from streamreid.runtime.counters import Counts, ProcessCounters, counter_path, create_counters
-from streamreid.runtime.counters import read_row as read_counter_row
+from streamreid.runtime.counter_rows import Counts
+from streamreid.runtime.counter_rows import read_row as read_counter_row
+from streamreid.runtime.counters import ProcessCounters, counter_path, create_counters
 from streamreid.transport.outbox import Outbox
 from tests.fakes import ManualClock
 

@@ -10,7 +10,8 @@ import zmq
 from streamreid.clock import SystemClock
 from streamreid.errors import TransportError
 from streamreid.messages import CropMessage, encode
-from streamreid.runtime.counters import Counts, create_counters, read_counters
+from streamreid.runtime.counter_rows import Counts, read_counters
+from streamreid.runtime.counters import create_counters
 from streamreid.transport.endpoint import check_endpoint, prepare_ipc_folder
 from streamreid.transport.keys import (
     CurveClient,

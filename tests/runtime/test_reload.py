@@ -1,0 +1,119 @@
+"""`streamreid reload` on a running system of real cameras, workers and a real matcher."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamreid.control import request
+from streamreid.errors import ControlError
+from tests.video.clips import write_clip
+from tests.video.servers import RtspServer, rtsp_server, wait_until
+
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.timeout(300)]
+
+STREAMREID = (sys.executable, "-P", "-m", "streamreid.cli.main")
+CONFIG = """\
+streamreid: 1
+cameras:
+{cameras}
+detector: {{kind: motion}}
+run_dir: s.run
+store: {{path: {store}}}
+"""
+
+
+class Site:
+    """A running system over RTSP cameras."""
+
+    def __init__(self, folder: Path, server: RtspServer) -> None:
+        self.config = folder / "cams.yaml"
+        self.run_dir = folder / "s.run"
+        self._server = server
+
+    def write(self, cameras: dict[str, str], store: str = "s.sqlite") -> None:
+        """Write the configuration: options of every camera by name."""
+        url = self._server.url("door.mp4")
+        lines = [f'  {name}: {{url: "{url}"{more}}}' for name, more in cameras.items()]
+        self.config.write_text(CONFIG.format(cameras="\n".join(lines), store=store))
+
+    def workers(self) -> dict[str, dict[str, Any]]:
+        """What the system says about its workers; nothing while it starts."""
+        try:
+            status = request(self.run_dir, "status")
+        except ControlError:
+            return {}
+        return {one["name"]: one for one in status["workers"]}
+
+    def wait_for(self, names: set[str]) -> dict[str, dict[str, Any]]:
+        """Wait until exactly these cameras give pictures and the matcher works."""
+
+        def all_work() -> bool:
+            workers = self.workers()
+            return set(workers) == {*names, "matcher"} and all(
+                one["state"] == "running"
+                and (one["name"] == "matcher" or one.get("source") == "running")
+                and (one["name"] != "matcher" or one.get("gauges", {}).get("ready") == 1)
+                for one in workers.values()
+            )
+
+        assert wait_until(all_work, 90.0), self.workers()
+        return self.workers()
+
+    def reload(self) -> "subprocess.CompletedProcess[str]":
+        """Ask for it as a user does."""
+        command = [*STREAMREID, "reload", "--cameras", str(self.config)]
+        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    write_clip(clips / "door.mp4", frames=1200, fps=10)
+    with rtsp_server(clips) as server:
+        yield Site(tmp_path, server)
+
+
+def test_cameras_are_added_removed_and_changed_while_the_others_go_on(site: Site) -> None:
+    site.write({"kept": "", "changed": "", "removed": ""})
+    command = [*STREAMREID, "run", "--plain", "--cameras", str(site.config)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        before = site.wait_for({"kept", "changed", "removed"})
+        site.write({"kept": "", "changed": ", detect_fps: 2", "added": ""})
+        answer = site.reload()
+        assert answer.returncode == 0, answer.stderr
+        after = site.wait_for({"kept", "changed", "added"})
+        assert after["kept"]["pid"] == before["kept"]["pid"]
+        assert after["changed"]["pid"] != before["changed"]["pid"]
+        for cameras, store, words in (
+            ({"kept": ", detekt_fps: 2"}, "s.sqlite", "detect_fps"),
+            ({"kept": ""}, "other.sqlite", "store.path cannot change while it runs"),
+        ):
+            site.write(cameras, store)
+            refused = site.reload()
+            assert refused.returncode == 2
+            assert words in refused.stderr
+        process.send_signal(signal.SIGHUP)
+        assert {n: w["pid"] for n, w in site.workers().items()} == {
+            n: w["pid"] for n, w in after.items()
+        }
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=60)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert b"reload refused" in log
+    with closing(sqlite3.connect(site.config.with_name("s.sqlite"))) as database:
+        cameras_known = {name for (name,) in database.execute("SELECT name FROM cameras")}
+        lost = database.execute("SELECT dropped FROM streams WHERE dropped != '{}'").fetchall()
+    assert cameras_known == {"kept", "changed", "added", "removed"}
+    assert all("worker_crash" not in dropped for (dropped,) in lost)
