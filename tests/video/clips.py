@@ -1,6 +1,6 @@
 """Small videos and frames made by the tests themselves."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +20,21 @@ def picture(index: int, size: tuple[int, int] = (160, 120)) -> UInt8Array:
     left = (4 * index) % max(1, width - 20)
     image[height // 4 : 3 * height // 4, left : left + 20] = (200, 80, 40)
     return image
+
+
+def numbered_pictures(count: int) -> Iterator[UInt8Array]:
+    """Pictures of 160 x 120 that show their own number, below 256, in binary."""
+    for number in range(count):
+        image = np.full((120, 160, 3), 30, np.uint8)
+        for bit in range(8):
+            if number >> bit & 1:
+                image[40:80, bit * 20 : bit * 20 + 20] = 220
+        yield image
+
+
+def shown_number(frame: Frame) -> int:
+    """The number that one of `numbered_pictures` shows."""
+    return sum(int(frame.y[60, bit * 20 + 10] > 120) << bit for bit in range(8))
 
 
 def write_clip(

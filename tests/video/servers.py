@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -33,9 +34,6 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> bool:
     return condition()
 
 
-_SERVER = Path(__file__).with_name("timed_server.py")
-
-
 class RtspServer:
     """aio-rtsp-toolkit's server over a folder of clips, each served in a loop.
 
@@ -53,7 +51,6 @@ class RtspServer:
         self._clock_shift_s = clock_shift_s
         self._origin_s = origin_s
         self.port = free_port()
-        self._control_port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, name: str, userinfo: str = "") -> str:
@@ -73,20 +70,8 @@ class RtspServer:
 
     def launch(self) -> None:
         """Start it without waiting."""
-        origin = "-" if self._origin_s is None else str(self._origin_s)
-        command = [sys.executable, str(_SERVER), str(self._clock_shift_s), origin]
-        command += [
-            "-d",
-            str(self._folder),
-            "-H",
-            "127.0.0.1",
-            "-p",
-            str(self.port),
-            "-cp",
-            str(self._control_port),
-        ]
         self._process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            self._command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
     def kill(self) -> None:
@@ -104,6 +89,12 @@ class RtspServer:
         """Let it go on."""
         self._signal(signal.SIGCONT)
 
+    def _command(self) -> list[str]:
+        origin = "-" if self._origin_s is None else str(self._origin_s)
+        command = [sys.executable, _beside("timed_server.py"), str(self._clock_shift_s), origin]
+        command += ["-d", str(self._folder), "-H", "127.0.0.1", "-p", str(self.port)]
+        return [*command, "-cp", str(free_port())]
+
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:
             os.kill(self._process.pid, number)
@@ -114,18 +105,63 @@ class RtspServer:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
+class GStreamerServer(RtspServer):
+    """GStreamer's RTSP server over the same clips, each served once, to every client anew.
+
+    Args:
+        folder: Clips to serve.
+        clock_shift_s: How far the server's clock is ahead of the true time.
+        userinfo: `name:password` that it asks for; empty lets everybody in.
+    """
+
+    def __init__(self, folder: Path, *, clock_shift_s: float = 0.0, userinfo: str = "") -> None:
+        super().__init__(folder, clock_shift_s=clock_shift_s)
+        self._userinfo = userinfo
+
+    def _command(self) -> list[str]:
+        python = gstreamer_python()
+        if python is None:
+            raise RuntimeError("GStreamer's RTSP server is not installed here")
+        shift = str(self._clock_shift_s)
+        command = [python, _beside("gstreamer_server.py"), str(self._folder), str(self.port)]
+        return [*command, shift, self._userinfo]
+
+
+@cache
+def gstreamer_python() -> str | None:
+    """The Python that can run GStreamer's RTSP server, or None where it is not installed.
+
+    Its bindings come with the system and are seen by the system's Python only.
+    """
+    for python in ("/usr/bin/python3", sys.executable):
+        check = [python, _beside("gstreamer_server.py"), "--check"]
+        if not Path(python).exists():
+            continue
+        if subprocess.run(check, capture_output=True, check=False).returncode == 0:
+            return python
+    return None
+
+
+def _beside(name: str) -> str:
+    return str(Path(__file__).with_name(name))
+
+
 @contextmanager
-def rtsp_server(
-    folder: Path, *, clock_shift_s: float = 0.0, origin_s: float | None = None
-) -> Iterator[RtspServer]:
-    """A running RTSP server; arguments as of `RtspServer`."""
-    server = RtspServer(folder, clock_shift_s=clock_shift_s, origin_s=origin_s)
+def running(server: RtspServer) -> Iterator[RtspServer]:
+    """Start a server, and kill it at the end, frozen or not."""
     server.start()
     try:
         yield server
     finally:
         server.thaw()
         server.kill()
+
+
+def rtsp_server(
+    folder: Path, *, clock_shift_s: float = 0.0, origin_s: float | None = None
+) -> AbstractContextManager[RtspServer]:
+    """A running RTSP server; arguments as of `RtspServer`."""
+    return running(RtspServer(folder, clock_shift_s=clock_shift_s, origin_s=origin_s))
 
 
 @contextmanager

@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from streamreid.clock import SystemClock
-from streamreid.types import Frame, UInt8Array
+from streamreid.types import Frame
 from streamreid.video.source import FrameSource, open_source
-from tests.video.clips import CAMERA, picture, write_clip
+from tests.video.clips import CAMERA, numbered_pictures, picture, shown_number, write_clip
 from tests.video.servers import free_port, http_server, rtsp_server, wait_until
 
 
@@ -67,25 +67,11 @@ def test_frames_over_rtsp_carry_the_senders_clock(clips: Path) -> None:
     assert source.read(0.0) is None
 
 
-def _numbered(count: int, bits: int = 8) -> Iterator[UInt8Array]:
-    """Pictures that show their own number in binary."""
-    for number in range(count):
-        image = np.full((120, 160, 3), 30, np.uint8)
-        for bit in range(bits):
-            if number >> bit & 1:
-                image[40:80, bit * 20 : bit * 20 + 20] = 220
-        yield image
-
-
-def _number(frame: Frame) -> int:
-    return sum(int(frame.y[60, bit * 20 + 10] > 120) << bit for bit in range(8))
-
-
 @pytest.mark.parametrize("shift_s", [-5.0, 5.0])
 def test_frames_carry_the_cameras_own_time_to_50_ms(tmp_path: Path, shift_s: float) -> None:
     """R13: a camera whose clock is wrong; what each picture shows says when it was taken."""
     fps = 10
-    write_clip(tmp_path / "c.mp4", frames=250, fps=fps, pictures=_numbered(250))
+    write_clip(tmp_path / "c.mp4", frames=250, fps=fps, pictures=numbered_pictures(250))
     now_s = SystemClock().now_s()
     with (
         rtsp_server(tmp_path, clock_shift_s=shift_s, origin_s=now_s) as server,
@@ -97,7 +83,7 @@ def test_frames_carry_the_cameras_own_time_to_50_ms(tmp_path: Path, shift_s: flo
     assert told_s - (now_s + position_s) == pytest.approx(shift_s, abs=2.0)
     assert {frame.time_source for frame in frames} == {"rtcp"}
     for frame in frames:
-        taken_s = told_s + _number(frame) / fps - position_s
+        taken_s = told_s + shown_number(frame) / fps - position_s
         assert frame.captured_at_s == pytest.approx(taken_s, abs=0.05)
 
 
