@@ -4,13 +4,20 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
+from streamreid.engine.events import Outcome, TimeRecord
 from streamreid.errors import StoreError
 from streamreid.store import open_reader
 from streamreid.store.lock import StoreLock
+from streamreid.store.rows import Batch
+from streamreid.store.schema import migrations
 from tests.store.builders import full_batch, open_writer
 
 
@@ -73,6 +80,62 @@ def test_a_database_of_another_program(tmp_path: Path) -> None:
         open_reader(path)
 
 
+def _at_the_first_schema(path: Path) -> None:
+    """Take a store back to the first migration, its rows kept."""
+    steps = [step.name for step in migrations().pending(Database(memory=True))]
+    assert len(steps) > 1
+    old, new = Database(memory=True), Database(memory=True)
+    migrations().apply(old, stop_before=steps[1])
+    migrations().apply(new)
+    added = set(new.table_names()) - set(old.table_names())
+    with closing(sqlite3.connect(path)) as raw, raw:
+        for table in added:
+            raw.execute(f"DROP TABLE {table}")
+        for step in steps[1:]:
+            raw.execute("DELETE FROM _sqlite_migrations WHERE name = ?", (step,))
+
+
+def _tables(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    with closing(sqlite3.connect(path)) as raw:
+        names = [row[0] for row in raw.execute("SELECT name FROM sqlite_schema WHERE type='table'")]
+        query = "SELECT * FROM {}"
+        return {name: raw.execute(query.format(name)).fetchall() for name in names}
+
+
+def test_an_older_store_is_brought_up_to_date_with_all_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    with open_writer(path) as store:
+        store.commit(full_batch(store, 1))
+    before = _tables(path)
+    _at_the_first_schema(path)
+    assert "time_records" not in _tables(path)
+    with open_writer(path) as store:
+        store.commit(Batch(outcome=Outcome(records=(TimeRecord("frozen", (1.0,), 5.0),))))
+    after = _tables(path)
+    assert set(after) == set(before)
+    assert len(after["time_records"]) == 1
+    own = {"_sqlite_migrations", "sqlite_sequence", "time_records", "runs"}
+    assert {n: r for n, r in after.items() if n not in own} == {
+        n: r for n, r in before.items() if n not in own
+    }
+
+
+def test_a_migration_that_breaks_off_changes_nothing_and_is_done_next_time(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    with open_writer(path) as store:
+        store.commit(full_batch(store, 1))
+    _at_the_first_schema(path)
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("CREATE TABLE time_records (in_the_way TEXT)")
+    before = _tables(path)
+    refused(path)
+    assert _tables(path) == before
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("DROP TABLE time_records")
+    open_writer(path).close()
+    assert "time_records" in _tables(path)
+
+
 def test_a_newer_schema(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
     with open_writer(path) as store:
@@ -102,12 +165,27 @@ def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
     assert lock.released
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
-def test_a_file_that_may_not_be_written(tmp_path: Path) -> None:
-    path = tmp_path / "s.sqlite"
-    open_writer(path).close()
-    path.chmod(0o400)
-    assert "cannot be written" in refused(path)
+@contextmanager
+def _without_privileges() -> Iterator[None]:
+    """The superuser may write everywhere, so be somebody else meanwhile."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_a_file_that_may_not_be_written() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "s.sqlite"
+        open_writer(path).close()
+        for file in path.parent.iterdir():
+            file.chmod(0o444 if file == path else 0o666)
+        path.parent.chmod(0o755)
+        with _without_privileges():
+            assert f"{path} cannot be written" in refused(path)
 
 
 def test_a_database_held_by_another_program(
