@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -31,10 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_worker_log("info")
     parser = argparse.ArgumentParser(prog="workers.camera")
     parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--accepted", type=Path, help="read this copy of the file instead")
     parser.add_argument("--camera", type=CameraId, required=True)
     args = parser.parse_args(argv)
     with stop_on_signals() as stop:
-        return exit_code_of(lambda: _run(load_config(args.config), args.camera, stop))
+        load = partial(load_config, args.config, accepted=args.accepted)
+        return exit_code_of(lambda: _run(load(), args.camera, stop))
 
 
 def _run(config: Config, camera_id: CameraId, stop: StopFlag) -> int:

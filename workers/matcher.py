@@ -37,9 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_worker_log("info")
     parser = argparse.ArgumentParser(prog="workers.matcher")
     parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--accepted", type=Path, help="read this copy of the file instead")
     args = parser.parse_args(argv)
     with stop_on_signals() as stop:
-        return exit_code_of(lambda: _run(load_config(args.config), stop))
+        return exit_code_of(lambda: _run(load_config(args.config, accepted=args.accepted), stop))
 
 
 def _run(config: Config, stop: StopFlag) -> int:

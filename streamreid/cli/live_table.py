@@ -7,7 +7,7 @@ from rich.table import Table
 
 from streamreid.runtime.counter_rows import Counts
 from streamreid.runtime.counter_table import SOURCE_STATES
-from streamreid.runtime.status import RunStatus
+from streamreid.runtime.status import RunStatus, WorkerStatus
 
 _RATES = ("frames_decoded", "frames_detected", "frames_skipped")
 
@@ -70,7 +70,7 @@ class LiveView:
             crops = status.books(worker.name)["crop"]
             yield CameraLine(
                 name=worker.name,
-                state=_state(status, worker.name, worker.state),
+                state=_state(status, worker),
                 decoded_fps=rates[0],
                 detected_fps=rates[1],
                 skipped_fps=rates[2],
@@ -155,8 +155,8 @@ def _title(status: RunStatus) -> str:
     )
 
 
-def _state(status: RunStatus, name: str, worker_state: str) -> str:
-    if worker_state != "running":
-        return worker_state
-    row = status.latest("camera", name)
+def _state(status: RunStatus, worker: WorkerStatus) -> str:
+    if worker.state != "running":
+        return worker.state
+    row = status.current(worker)
     return SOURCE_STATES[int(row.values["source_state"])] if row is not None else "starting"

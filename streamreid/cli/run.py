@@ -58,7 +58,7 @@ def status(
         name = worker["name"] if worker["role"] == worker["name"] else f"camera {worker['name']}"
         state = worker["state"]
         if state == "running":  # then the camera has more to say than its process
-            state = worker.get("source", state)
+            state = worker.get("source", "starting" if worker["role"] == "camera" else state)
         console.print(
             f"{name}: {state}, {worker['restarts']} restarts{detail}", markup=False, highlight=False
         )

@@ -55,10 +55,11 @@ def _run_live(config_path: Path, config: Config, console: Console, publisher: Pu
             publisher.publish(status)
             live.update(draw(view.lines(status, clock.monotonic_s()), status), refresh=True)
 
-        supervisor = build_supervisor(
-            config_path, config, clock=clock, emit=_emit(config, live=True), on_tick=on_tick
-        )
-        code = supervisor.run()
+        emit = _emit(config, live=True)
+        with build_supervisor(
+            config_path, config, clock=clock, emit=emit, on_tick=on_tick
+        ) as supervisor:
+            code = supervisor.run()
         on_tick(supervisor.status())
     console.print(summary(supervisor.status()), highlight=False)
     return code
@@ -76,10 +77,11 @@ def _run_plain(config_path: Path, config: Config, console: Console, publisher: P
             due_s = now_s + _LINE_EVERY_S
             console.print(plain(view.lines(status, now_s), status), highlight=False, soft_wrap=True)
 
-    supervisor = build_supervisor(
-        config_path, config, clock=clock, emit=_emit(config, live=False), on_tick=on_tick
-    )
-    code = supervisor.run()
+    emit = _emit(config, live=False)
+    with build_supervisor(
+        config_path, config, clock=clock, emit=emit, on_tick=on_tick
+    ) as supervisor:
+        code = supervisor.run()
     console.print(plain(view.lines(supervisor.status(), clock.monotonic_s()), supervisor.status()))
     console.print(summary(supervisor.status()), highlight=False)
     return code

@@ -18,12 +18,17 @@ MAX_RUN_DIR_BYTES = 85
 
 
 def load_config(
-    path: Path, *, environ: Mapping[str, str] | None = None, need_secrets: bool = True
+    path: Path,
+    *,
+    accepted: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    need_secrets: bool = True,
 ) -> Config:
     """Read and check a configuration file.
 
     Args:
         path: The file; relative paths inside it start at its folder.
+        accepted: A copy to read instead of the file, made when a run accepted what it said.
         environ: Where `{env:NAME}` is looked up; the process's environment when None.
         need_secrets: False for commands that open no camera: secrets are then left unfilled.
 
@@ -34,7 +39,7 @@ def load_config(
         ConfigError: If it cannot be read or used; names every problem as `file:line:column: text`.
     """
     path = Path(path)
-    raw = _read(path)
+    raw = read_bytes(path if accepted is None else accepted)
     secrets = (os.environ if environ is None else environ) if need_secrets else None
     return parse_config(raw, name=path.name, folder=path.absolute().parent, environ=secrets)
 
@@ -71,7 +76,12 @@ def parse_config(
     return config
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """What stands in a configuration file, as far as it may be long.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
     try:
         if not path.is_file():
             raise ConfigError(

@@ -1,16 +1,16 @@
 """From a configuration file to a running system: the processes, their folder, their books."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from streamreid.clock import Clock
-from streamreid.config.load import load_config
 from streamreid.config.models import Config
 from streamreid.detection.select import DetectorPlan, plan_detector
-from streamreid.errors import ConfigError
 from streamreid.messages import Kind
+from streamreid.runtime.accepted import AcceptedConfig
 from streamreid.runtime.child import WorkerSpec
 from streamreid.runtime.ledger import Ledger
 from streamreid.runtime.logs import Emit
@@ -42,8 +42,19 @@ def plan_run_detector(config: Config, report: Report) -> DetectorPlan:
     )
 
 
-def worker_specs(config_path: Path, config: Config) -> list[WorkerSpec]:
-    """The matcher and one worker per camera; a changed digest makes `reload` restart a worker."""
+def worker_specs(
+    config_path: Path, config: Config, *, accepted: Path | None = None
+) -> list[WorkerSpec]:
+    """The matcher and one worker per camera; a changed digest makes `reload` restart a worker.
+
+    Args:
+        config_path: The file.
+        config: What it says.
+        accepted: Copy of the file that workers read, so that later edits do not reach them.
+    """
+    arguments: tuple[str, ...] = ("--config", str(config_path))
+    if accepted is not None:
+        arguments += ("--accepted", str(accepted))
     shared = _digest(config.detector, config.transport, config.logging)
     matcher = _digest(config.matcher, config.association, config.topology, config.store)
     cameras = [
@@ -51,7 +62,7 @@ def worker_specs(config_path: Path, config: Config) -> list[WorkerSpec]:
             "camera",
             camera_id,
             "workers.camera",
-            ("--config", str(config_path), "--camera", camera_id),
+            (*arguments, "--camera", camera_id),
             # The revealed address: a changed password must restart the worker too.
             digest=shared
             + _digest(config.camera(camera_id), config.camera(camera_id).url.reveal()),
@@ -66,13 +77,14 @@ def worker_specs(config_path: Path, config: Config) -> list[WorkerSpec]:
             "matcher",
             "matcher",
             "workers.matcher",
-            ("--config", str(config_path)),
+            arguments,
             digest=shared + matcher + _digest(known),
         ),
         *cameras,
     ]
 
 
+@contextmanager
 def build_supervisor(
     config_path: Path,
     config: Config,
@@ -80,11 +92,11 @@ def build_supervisor(
     clock: Clock,
     emit: Emit,
     on_tick: Callable[[RunStatus], None],
-) -> Supervisor:
+) -> Iterator[Supervisor]:
     """The supervisor of a run; the caller holds the store's lock.
 
     Args:
-        config_path: The file, which the workers read themselves.
+        config_path: The file; workers read a copy of it that lasts as long as the context.
         config: What it says.
         clock: Monotonic time.
         emit: Where log records go.
@@ -92,37 +104,23 @@ def build_supervisor(
     """
     run_dir = config.resolved_run_dir
     run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Supervisor(
-        worker_specs(config_path, config),
-        run_dir=run_dir,
-        ledger=Ledger(run_dir, emit, stored=partial(_stored, config.store.path)),
-        clock=clock,
-        emit=emit,
-        load_specs=lambda: _specs_now(config_path, running=config),
-        on_tick=on_tick,
-    )
+    accepted = AcceptedConfig(config_path, config)
 
+    def load_specs() -> list[WorkerSpec]:
+        return worker_specs(config_path, accepted.read(), accepted=accepted.copy)
 
-def _specs_now(config_path: Path, *, running: Config) -> list[WorkerSpec]:
-    """What the file asks for now.
-
-    Raises:
-        ConfigError: The file cannot be used, or changes what a running supervisor itself goes by.
-    """
-    wanted = load_config(config_path)
-    fixed = {
-        "run_dir": (running.resolved_run_dir, wanted.resolved_run_dir),
-        "store.path": (running.store.path, wanted.store.path),
-        "metrics": (running.metrics, wanted.metrics),
-        "logging": (running.logging, wanted.logging),
-    }
-    changed = [name for name, (before, now) in fixed.items() if before != now]
-    if changed:
-        raise ConfigError(
-            f"{config_path}: {', '.join(changed)} cannot change while it runs; change it back, or "
-            "stop streamreid and start it again"
+    try:
+        yield Supervisor(
+            load_specs(),
+            run_dir=run_dir,
+            ledger=Ledger(run_dir, emit, stored=partial(_stored, config.store.path)),
+            clock=clock,
+            emit=emit,
+            load_specs=load_specs,
+            on_tick=on_tick,
         )
-    return worker_specs(config_path, wanted)
+    finally:
+        accepted.forget()
 
 
 def _stored(

@@ -65,6 +65,12 @@ class RunStatus:
         found = [row for row in self.rows if row.role == role and row.name == name]
         return found[-1] if found else None
 
+    def current(self, worker: "WorkerStatus") -> CounterRow | None:
+        """Counters of the process that a worker is now; None before it has any of its own."""
+        row = self.latest(worker.role, worker.name)
+        mine = row is not None and worker.pid in (None, row.pid)
+        return row if mine else None
+
     def counter(self, role: Role, name: str, counter: str) -> float:
         """A counter, summed over all processes that a worker has had."""
         return sum(
@@ -143,7 +149,7 @@ def _worker_dict(status: RunStatus, worker: WorkerStatus) -> dict[str, Any]:
             if (total := status.counter(worker.role, worker.name, name))
         },
     }
-    row = status.latest(worker.role, worker.name)
+    row = status.current(worker)
     if row is not None:
         entry["gauges"] = {
             name: row.values[name] for name in GAUGES_OF[worker.role] if row.values[name]
@@ -151,6 +157,7 @@ def _worker_dict(status: RunStatus, worker: WorkerStatus) -> dict[str, Any]:
     if row is not None and worker.role == "camera":
         entry["source"] = SOURCE_STATES[int(row.values["source_state"])]
         entry["time_source"] = TIME_SOURCES[int(row.values["time_source"])]
+    if worker.role == "camera":
         entry["messages"] = {
             kind: {
                 "produced": counts.produced,

@@ -1,5 +1,6 @@
 """The live view, the summary and `status` show what the engine noticed."""
 
+import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +29,7 @@ def status_of(run_dir: Path, *, violations: int = 0, warnings: int = 0) -> RunSt
         matcher.close()
     create_counters(run_dir, "camera", "door", 1, clock=ManualClock()).close()
     workers = [
-        WorkerStatus("matcher", "matcher", "running", 1, 5.0, 1, None),
+        WorkerStatus("matcher", "matcher", "running", os.getpid(), 5.0, 1, None),
         WorkerStatus("camera", "door", "parked", None, 0.0, 4, -11),
     ]
     return RunStatus(workers, read_counters(run_dir), (), stopping=False)
@@ -76,19 +77,21 @@ def test_status_tells_what_the_matcher_noticed(
     servers = [
         ControlServer(socket_path(run_dir, owner), answer) for owner in ("supervisor", "matcher")
     ]
-    stop = threading.Event()
+    stop, turn = threading.Event(), threading.Lock()
 
     def serve() -> None:
         while not stop.is_set():
-            for server in servers:
-                server.serve(0.02)
+            with turn:
+                for server in servers:
+                    server.serve(0.02)
 
     thread = threading.Thread(target=serve)
     thread.start()
     try:
         assert main(["status", "--cameras", str(cams)]) == 0
         said = capsys.readouterr().out
-        servers.pop().close()
+        with turn:
+            servers.pop().close()
         assert main(["status", "--cameras", str(cams)]) == 0
         alone = capsys.readouterr().out
     finally:
