@@ -6,6 +6,7 @@ python -m scripts.plot_recall docs/results/bench/matcher_shortlist.json \
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def draw(table: dict[str, Any], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 5))
     for row in table["rows"]:
         sizes, recall = curve(row)
-        lost = [100 * (1 - value) or None for value in recall]
+        lost = [100 * (1 - value) or math.nan for value in recall]
         axes.plot(sizes, lost, "o-", label=f"{row['gallery']:,} crops", markersize=4)
     for level in (1.0, 0.3):
         axes.axhline(level, color="grey", ls=":", lw=1)

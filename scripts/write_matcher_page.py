@@ -9,7 +9,6 @@ folder; `targets` and `machine` are made here. What was not measured stays as it
 import argparse
 import json
 import re
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +49,11 @@ def filled_text(text: str, folder: Path) -> tuple[str, list[str]]:
     names = [found[2] for found in _BLOCK.finditer(text)]
 
     def block(found: re.Match[str]) -> str:
-        made = {"targets": _targets, "machine": partial(_machine, names=names)}
-        text = made.get(found[2], partial(_tables, name=found[2]))(folder)
-        if text is None:
+        made = _made(found[2], folder, names)
+        if made is None:
             return found[0]
         filled.append(found[2])
-        return f"{found[1]}{text.strip()}\n{found[3]}"
+        return f"{found[1]}{made.strip()}\n{found[3]}"
 
     return _BLOCK.sub(block, text), filled
 
@@ -88,6 +86,13 @@ def _judged(row: dict[str, Any], times: float, share: float) -> str:
     )
 
 
+def _made(name: str, folder: Path, names: list[str]) -> str | None:
+    """The text of one block; None where nothing was measured."""
+    if name == "targets":
+        return _targets(folder)
+    return _machine(folder, names) if name == "machine" else _tables(folder / f"{name}.md")
+
+
 def _targets(folder: Path) -> str | None:
     measured: dict[int, list[dict[str, Any]]] = {}
     for threads in (1, 2):
@@ -97,7 +102,7 @@ def _targets(folder: Path) -> str | None:
     return targets_table(measured) if measured else None
 
 
-def _machine(folder: Path, *, names: list[str]) -> str | None:
+def _machine(folder: Path, names: list[str]) -> str | None:
     """Processor and versions, once for all reports that have them in common."""
     reports: dict[str, list[str]] = {}
     for name in names:
@@ -113,9 +118,8 @@ def _machine(folder: Path, *, names: list[str]) -> str | None:
     return "\n\n".join(lines) if lines else None
 
 
-def _tables(folder: Path, *, name: str) -> str | None:
+def _tables(path: Path) -> str | None:
     """The tables of one report; of the machine only the load is repeated."""
-    path = folder / f"{name}.md"
     if not path.exists():
         return None
     return _MACHINE.sub(r"(\1)", path.read_text("utf-8"))

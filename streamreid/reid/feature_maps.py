@@ -39,6 +39,10 @@ class FeatureMaps:
             raise ValueError(f"feature maps cannot be stored as {self.data.dtype}")
         if needs_scale(self.data.dtype) != (self.scales is not None):
             raise ValueError("scales go with int8 and float8 maps, and only with them")
+        if self.scales is not None and self.scales.shape != (len(self),):
+            raise ValueError(
+                f"scales must be one per map, [{len(self)}], got {list(self.scales.shape)}"
+            )
 
     def __len__(self) -> int:
         return int(self.data.shape[0])
@@ -61,11 +65,13 @@ class FeatureMaps:
             The packed maps, on the device of `maps`.
 
         Raises:
-            ValueError: If the shape is not `[N, C, h, w]`, the dtype is none of these, or a
-                location is neither of unit norm nor zero.
+            ValueError: If the shape is not `[N, C, h, w]`, the values are no floats, the dtype is
+                none of these, or a location is neither of unit norm nor zero.
         """
-        if maps.ndim != 4:
-            raise ValueError(f"maps must be [N, C, h, w], got {list(maps.shape)}")
+        if maps.ndim != 4 or not maps.is_floating_point():
+            raise ValueError(
+                f"maps must be [N, C, h, w] in floating point, got {list(maps.shape)} {maps.dtype}"
+            )
         height, width = int(maps.shape[2]), int(maps.shape[3])
         data = maps.detach().flatten(2).transpose(1, 2)
         _check_unit_norm(data)

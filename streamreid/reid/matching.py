@@ -65,7 +65,9 @@ def match_scores(
         Logits, shape `[Q, G]`, float32, on the device of the maps; larger is more similar.
 
     Raises:
-        ValueError: If shapes or devices do not fit each other or the back-end is unknown.
+        TypeError: If maps are neither a tensor nor packed.
+        ValueError: If shapes or devices do not fit each other, plain maps are not of unit norm, or
+            the back-end is unknown.
         DeviceMemoryError: If the device has no room for the scores and the scratch memory.
     """
     queries, items = _packed(query), _packed(gallery)
@@ -87,7 +89,8 @@ def _scores(
     head = head.to(device=items.data.device, dtype=torch.float32)
     queries = queries.to_dtype(kernel.map_dtype)
     if isinstance(kernel, TritonKernel):
-        return kernel.scores(queries, items.to_dtype(kernel.map_dtype), head)
+        items = items.to_dtype(kernel.map_dtype)
+        return _mirrored(kernel, items, head) if once else kernel.scores(queries, items, head)
     weight = torch.cat((head.query_weight, head.gallery_weight))
     scores = torch.empty(len(queries), len(items), device=items.data.device)
     for start in range(0, len(items), _CHUNK):
@@ -100,6 +103,18 @@ def _scores(
             )
     scores += head.offset
     return scores.triu() + scores.triu(1).T if once else scores
+
+
+def _mirrored(
+    kernel: TritonKernel, items: FeatureMaps, head: FoldedHead, chunk: int = _CHUNK
+) -> Tensor:
+    """Every pair of items once, but for the lower halves of the blocks on the diagonal."""
+    scores = torch.zeros(len(items), len(items), device=items.data.device)
+    for start in range(0, len(items), chunk):
+        rows = slice(start, start + chunk)
+        later = items.select(slice(start, None))
+        scores[rows, start:] = kernel.scores(items.select(rows), later, head)
+    return scores.triu() + scores.triu(1).T
 
 
 def match_maxima(
@@ -119,7 +134,9 @@ def match_maxima(
         For each query location and for each gallery location, both `[Q, G, n]`, float32.
 
     Raises:
-        ValueError: If shapes or devices do not fit each other or the back-end is unknown.
+        TypeError: If maps are neither a tensor nor packed.
+        ValueError: If shapes or devices do not fit each other, plain maps are not of unit norm, or
+            the back-end is unknown.
         DeviceMemoryError: If the device has no room for the maxima and the scratch memory.
     """
     queries, items = _packed(query), _packed(gallery)
@@ -221,7 +238,11 @@ def correspondences(
 
 
 def _packed(maps: FeatureMaps | Tensor) -> FeatureMaps:
-    return maps if isinstance(maps, FeatureMaps) else FeatureMaps.pack(maps)
+    if isinstance(maps, FeatureMaps):
+        return maps
+    if not isinstance(maps, Tensor):
+        raise TypeError(f"maps must be a torch tensor or FeatureMaps, got {type(maps).__name__}")
+    return FeatureMaps.pack(maps)
 
 
 def _single(maps: FeatureMaps | Tensor) -> FeatureMaps:

@@ -102,11 +102,10 @@ class TritonKernel:
 
         from streamreid.reid import matching_triton as kernels
 
-        locations = items.data.shape[1]
+        constants = join_constants(items.data.shape[1])
         scratch = self._slabs(queries, items, head.gallery_weight.contiguous(), keep_rows=False)
         score = torch.empty(len(queries), len(items), device=items.data.device)
-        maps_per_program = 4
-        grid = (triton.cdiv(len(items), maps_per_program), len(queries))
+        grid = (triton.cdiv(len(items), constants["MAPS"]), len(queries))
         kernels.join_groups[grid](
             scratch.row_sum,
             scratch.column_max,
@@ -116,10 +115,7 @@ class TritonKernel:
             score,
             len(items),
             head.offset,
-            LOCATIONS=locations,
-            GROUPS=locations // _group(locations),
-            WIDTH=triton.next_power_of_2(locations),
-            MAPS=maps_per_program,
+            **constants,
         )
         return score
 
@@ -182,7 +178,8 @@ def triton_kernel(
 
     It takes float16, bfloat16 and 8-bit maps whose number of locations is a multiple of 16 and at
     most 256, and whose channels are a multiple of 16 (of 64 above 128). float8 maps are scored in
-    float16 where the chip has no tensor cores for them.
+    float16 where the chip has no tensor cores for them, and bfloat16 maps in Triton's interpreter,
+    which multiplies their bits as integers.
     """
     interpreted = os.environ.get("TRITON_INTERPRET") == "1"
     if (device.type != "cuda" and not interpreted) or not _installed():
@@ -190,10 +187,11 @@ def triton_kernel(
     step = 16 if channels <= _RESIDENT_CHANNELS else 64
     if locations % 16 or locations > _MAX_LOCATIONS or channels % step:
         return None
-    plain = dtype == torch.float32 or (
-        dtype == torch.float8_e4m3fn and not interpreted and not has_float8(device)
-    )
-    return TritonKernel(torch.float16 if plain else dtype, LAUNCHES[0] if interpreted else None)
+    if interpreted:
+        exact = dtype not in (torch.float32, torch.bfloat16)
+        return TritonKernel(dtype if exact else torch.float16, LAUNCHES[0])
+    exact = dtype != torch.float32 and (dtype != torch.float8_e4m3fn or has_float8(device))
+    return TritonKernel(dtype if exact else torch.float16)
 
 
 def has_float8(device: torch.device) -> bool:
@@ -217,6 +215,16 @@ def kernel_constants(locations: int, channels: int, *, keep_rows: bool) -> dict[
         "RIGHT": right,
         "DEPTH": _depth(channels),
         "KEEP_ROWS": keep_rows,
+    }
+
+
+def join_constants(locations: int) -> dict[str, Any]:
+    """What the joining kernel is compiled for."""
+    return {
+        "LOCATIONS": locations,
+        "GROUPS": locations // _group(locations),
+        "WIDTH": 1 << (locations - 1).bit_length(),
+        "MAPS": 4,
     }
 
 

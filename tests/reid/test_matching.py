@@ -112,3 +112,13 @@ def test_wrong_inputs_are_named() -> None:
         match_scores(random_maps(1, 0)[0], random_maps(1, 0), head)
     with pytest.raises(ValueError, match="scales go with int8"):
         FeatureMaps(torch.zeros(1, 15, 8, dtype=torch.int8), 5, 3)
+    with pytest.raises(ValueError, match=r"scales must be one per map, \[1\], got \[15\]"):
+        FeatureMaps(torch.zeros(1, 15, 8, dtype=torch.int8), 5, 3, torch.ones(15))
+
+
+def test_wrong_types_are_named() -> None:
+    head = fold(random_layer("2.1", 0))
+    with pytest.raises(TypeError, match="must be a torch tensor or FeatureMaps, got ndarray"):
+        match_scores(random_maps(1, 0), random_maps(1, 0).numpy(), head)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"in floating point, got \[1, 8, 5, 3\] torch\.uint8"):
+        match_scores(torch.ones(1, 8, 5, 3, dtype=torch.uint8), random_maps(1, 0), head)
