@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -46,6 +47,7 @@ class Run:
         run_dir: Private folder.
         specs: What it runs.
         reloaded: What its configuration holds when it is read again.
+        rules: Times and patience.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Run:
         run_dir: Path,
         specs: Sequence[WorkerSpec],
         reloaded: Callable[[], Sequence[WorkerSpec]] | None = None,
+        rules: SupervisorRules = QUICK,
     ) -> None:
         self.log: list[Record] = []
         self.conditions: list[tuple[Callable[[RunStatus], bool], Callable[[], object]]] = []
@@ -64,7 +67,7 @@ class Run:
             emit=self.log.append,
             load_specs=reloaded,
             on_tick=self._tick,
-            rules=QUICK,
+            rules=rules,
         )
 
     def when(self, condition: Callable[[RunStatus], bool], act: Callable[[], object]) -> None:
@@ -201,6 +204,24 @@ def test_each_worker_gets_what_it_deserves_and_the_others_do_not_notice(run_dir:
     assert killed <= {"camera deaf", "camera hanging"}
     ended = run.said("ended")
     assert (ended[-1]["worker"], ended[-1]["exit"]) == ("matcher", 0)
+
+
+def test_a_parked_camera_is_tried_again_and_the_others_go_on(run_dir: Path) -> None:
+    restart = replace(QUICK.restart, parked_s=0.5)
+    run = Run(
+        run_dir,
+        [
+            worker(run_dir, "matcher", "matcher"),
+            worker(run_dir, "camera", "good"),
+            worker(run_dir, "camera", "crashing", "crash"),
+        ],
+        rules=replace(QUICK, restart=restart),
+    )
+    run.when(lambda s: restarts(s, "crashing") >= 6, run.supervisor.request_stop)
+    assert run.run() == 0
+    then = [record["then"] for record in run.said("ended", worker="camera crashing")]
+    assert then[:6] == ["waiting", "waiting", "waiting", "parked", "waiting", "waiting"]
+    assert len(run.said("started", worker="camera good")) == 1
 
 
 @pytest.mark.parametrize("code", [2, 4])
