@@ -6,6 +6,7 @@ import secrets
 import selectors
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
@@ -17,6 +18,7 @@ PARENT_VARIABLE = "STREAMREID_SUPERVISOR_PID"
 
 _PR_SET_PDEATHSIG = 1
 _RANDOM_BITS = 22
+_ONE_REQUEST_S = 1.0
 
 
 @contextmanager
@@ -66,15 +68,21 @@ class StopFlag:
 def stop_on_signals() -> Iterator[StopFlag]:
     """Turn SIGTERM into a flag and ignore SIGINT, which the supervisor handles for all.
 
-    A second SIGTERM ends the process at once with exit code 143. Afterwards both are ignored: a
-    worker that has done its work must not die of a request to stop while it leaves.
+    A second SIGTERM ends the process at once with exit code 143, unless it comes within a second:
+    whoever stops a whole group of processes reaches a worker twice, the other time through its
+    supervisor. Afterwards both signals are ignored: a worker that has done its work must not die of
+    a request to stop while it leaves.
     """
     flag = StopFlag()
+    asked_s = 0.0
 
     def on_term(_signal: int, _frame: FrameType | None) -> None:
-        if flag():
+        nonlocal asked_s
+        if not flag():
+            asked_s = time.monotonic()
+            flag.set()
+        elif time.monotonic() - asked_s > _ONE_REQUEST_S:
             os._exit(128 + signal.SIGTERM)
-        flag.set()
 
     signal.signal(signal.SIGTERM, on_term)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
