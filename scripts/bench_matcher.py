@@ -1,7 +1,7 @@
 """Measure the matcher, the feature network and the gallery; write JSON and Markdown.
 
 On a CPU:  python -m scripts.bench_matcher --out docs/results/bench --page docs/results/matcher.md
-On a GPU:  python -m scripts.bench_matcher --device cuda --out docs/results/bench
+On a GPU:  the same with --device cuda
 
 Each process measures one number of threads, since a thread pool cannot be made smaller again. With
 one thread processor time is taken, with more wall time: use an idle machine. Everything together
@@ -23,6 +23,8 @@ from streamreid.cli.bench_gpu import gpu_table
 from streamreid.cli.bench_matcher import blocks_table, matcher_table
 from streamreid.cli.bench_restart import restart_table
 from streamreid.cli.bench_table import Report, Table
+from streamreid.errors import ConfigError
+from streamreid.gallery.build import choose_device
 
 PARTS = ("matcher", "blocks", "features", "latency", "shortlist", "rolling", "restart")
 
@@ -62,13 +64,18 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, help="default: 15, on a GPU 5")
     parser.add_argument("--weights", default="default")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--page", type=Path, help="page whose tables and pictures are renewed")
     arguments = parser.parse_args()
+    try:
+        choose_device(arguments.device)
+    except ConfigError as exc:
+        parser.error(str(exc))
+    rounds = arguments.rounds or (15 if arguments.device == "cpu" else 5)
     if arguments.device == "cuda":
-        tables = measure_gpu(arguments.rounds, arguments.weights)
+        tables = measure_gpu(rounds, arguments.weights)
         print(*Report("matcher_gpu", tables).write(arguments.out))
         if arguments.page is not None:
             print("renewed:", *fill(arguments.page, arguments.out))
@@ -78,14 +85,14 @@ def main() -> None:
             # A restart reads files and copies: the number of threads does not matter.
             for threads in arguments.threads[-1:] if part == "restart" else arguments.threads:
                 command = [sys.executable, "-m", "scripts.bench_matcher", "--parts", part]
-                command += ["--threads", str(threads), "--rounds", str(arguments.rounds)]
+                command += ["--threads", str(threads), "--rounds", str(rounds)]
                 command += ["--weights", arguments.weights, "--out", str(arguments.out)]
                 subprocess.run(command, check=True)
         if arguments.page is not None:
             print("renewed:", *fill(arguments.page, arguments.out))
         return
     part, threads = arguments.parts[0], arguments.threads[0]
-    table = measure(part, threads, arguments.rounds, arguments.weights)
+    table = measure(part, threads, rounds, arguments.weights)
     print(*Report(f"{part}_{threads}_threads", [table]).write(arguments.out))
 
 

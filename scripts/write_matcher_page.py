@@ -3,7 +3,7 @@
 python -m scripts.write_matcher_page docs/results/matcher.md docs/results/bench
 
 A table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`, where NAME.json is in the
-folder; `targets` and `machine` are made here. What was not measured stays as it is.
+folder; `targets`, `gpu_targets` and `machine` are made here. What was not measured stays as it is.
 """
 
 import argparse
@@ -23,6 +23,10 @@ TARGETS = {
     ("int8", 512): (12.0, 65),
     ("int8", 128): (10.0, 50),
 }
+# The same on an H200, of the best 16-bit back-end: million pairs a second, % of the bfloat16
+# product, times the published way in float16 and in float32. None where nothing was asked.
+GPU_TARGETS = {128: (30.0, 36.0, 2.5, 7.0), 512: (None, 55.0, 1.3, None)}
+_GPU_COLUMNS = ("million pairs/s", "% of product", "x official fp16", "x official fp32")
 _BLOCK = re.compile(r"(<!-- begin (\w+) -->\n)(?:.*?\n)??(<!-- end \2 -->)", re.DOTALL)
 _MACHINE = re.compile(r"^Machine: .*?(load average [\d.]+).*$", re.MULTILINE)
 
@@ -80,16 +84,45 @@ def targets_table(measured: dict[int, list[dict[str, Any]]]) -> str:
 def _judged(row: dict[str, Any], times: float, share: float) -> str:
     """The figures; those that miss what was asked are bold."""
     found = ((row["x official"], times, " x"), (row["% of product"], share, " %"))
-    return ", ".join(
-        f"{value:.3g}{unit}" if value >= asked else f"**{value:.3g}{unit}**"
-        for value, asked, unit in found
-    )
+    return ", ".join(_marked(value, asked, unit) for value, asked, unit in found)
+
+
+def _marked(value: float, asked: float | None, unit: str = "") -> str:
+    missed = asked is not None and value < asked
+    return f"**{value:.3g}{unit}**" if missed else f"{value:.3g}{unit}"
+
+
+def gpu_targets_table(rows: list[dict[str, Any]]) -> str:
+    """What was asked of a GPU beside what was found, by gallery and queries at a time."""
+    lines = [
+        "| C | gallery | queries | back-end | " + " | ".join(_GPU_COLUMNS) + " |",
+        "|" + " --- |" * (4 + len(_GPU_COLUMNS)),
+    ]
+    for channels, asked in GPU_TARGETS.items():
+        cells = ["-" if value is None else f"{value:g}" for value in asked]
+        lines.append(f"| {channels} | asked | | | " + " | ".join(cells) + " |")
+        some = [r for r in rows if r["C"] == channels and r["back-end"].endswith("float16")]
+        for size, together in dict.fromkeys((row["gallery"], row["queries"]) for row in some):
+            best = max(
+                (row for row in some if (row["gallery"], row["queries"]) == (size, together)),
+                key=lambda row: float(row["million pairs/s"]),
+            )
+            cells = [_marked(best[c], a) for c, a in zip(_GPU_COLUMNS, asked, strict=True)]
+            name = best["back-end"].removeprefix("auto ")
+            lines.append(
+                f"| {channels} | {size:,} | {together} | {name} | " + " | ".join(cells) + " |"
+            )
+    return "\n".join(lines)
 
 
 def _made(name: str, folder: Path, names: list[str]) -> str | None:
     """The text of one block; None where nothing was measured."""
     if name == "targets":
         return _targets(folder)
+    if name == "gpu_targets":
+        path = folder / "matcher_gpu.json"
+        report = json.loads(path.read_text("utf-8")) if path.exists() else None
+        return None if report is None else gpu_targets_table(report["tables"][0]["rows"])
     return _machine(folder, names) if name == "machine" else _tables(folder / f"{name}.md")
 
 

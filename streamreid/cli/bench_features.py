@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from streamreid.cli.bench_table import Table, Value
-from streamreid.cli.bench_timing import Timing, Work, clock_for, take_turns
+from streamreid.cli.bench_timing import Timing, Work, clock_for, sync_for, take_turns
 from streamreid.errors import ConfigError
 from streamreid.reid.extract import choose_runner, feature_backends
 from streamreid.reid.preprocess import prepare
@@ -51,8 +51,9 @@ def features_table(
             notes.append(f"{name}: {exc}")
             continue
         variants[name] = partial(runner, images)
-    sync = torch.cuda.synchronize if target.type == "cuda" else lambda: None
-    timings = take_turns(variants, rounds=rounds, clock=clock_for(threads), sync=sync)
+    timings = take_turns(
+        variants, rounds=rounds, clock=clock_for(threads, target), sync=sync_for(target)
+    )
     reference = timings.get("torch-fp32")
     rows: list[dict[str, Value]] = [
         {

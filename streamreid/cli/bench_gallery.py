@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from streamreid.cli.bench_table import Table, Value
-from streamreid.cli.bench_timing import Clock, clock_for
+from streamreid.cli.bench_timing import clock_for
 from streamreid.gallery.local import LocalScorer
 from streamreid.gallery.ring import MapLayout, Ring
 from streamreid.gallery.scorer import GalleryEntry
@@ -85,7 +85,7 @@ def query_times_ms(scorer: LocalScorer, k: int, queries: int) -> np.ndarray:
     """
     live = scorer.ring.entry_id[scorer.ring.live]
     chosen = np.random.default_rng(1).choice(live, queries + 5)
-    clock = _clock_for(scorer.ring.device)
+    clock = clock_for(torch.get_num_threads(), scorer.ring.device)
     taken = []
     for number in chosen:
         query = [CropKey(int(number))]
@@ -139,17 +139,21 @@ def _meaning(row: dict[str, Value], scorer: LocalScorer) -> str:
         float(str(row[f"{part} p50 ms"])) for part in ("shortlist", "exact", "both")
     )
     bound = "the shortlist" if shortlist > exact else "exact scoring"
-    per_crop = scorer.ring.layout.bytes_per_crop
-    free = free_bytes(scorer.ring.device)
-    fits = (
-        ""
-        if free is None
-        else (f" Memory for about {free // per_crop:,} more crops of {per_crop:,} bytes is free.")
-    )
     return (
         f"Over {row['gallery']:,} crops this machine answers {1e3 / both:,.0f} queries a second "
         f"one at a time: as many people if each is looked up once a second. The bottleneck is "
-        f"{bound} ({max(shortlist, exact):.1f} of {both:.1f} ms).{fits}"
+        f"{bound} ({max(shortlist, exact):.1f} of {both:.1f} ms)."
+        f"{room_for_crops(free_bytes(scorer.ring.device), scorer.ring.layout.bytes_per_crop)}"
+    )
+
+
+def room_for_crops(free: int | None, bytes_per_crop: int) -> str:
+    """How many more crops fit into free memory, as a sentence; empty where nobody knows."""
+    if free is None:
+        return ""
+    return (
+        f" Memory for about {free // bytes_per_crop:,} more crops of {bytes_per_crop:,} bytes is "
+        "free."
     )
 
 
@@ -171,11 +175,11 @@ def shortlist_table(
         for start in range(0, size, 50_000):
             part = torch.randn(min(50_000, size - start), width, generator=generator)
             vectors[start : start + len(part)] = functional.normalize(part, dim=1)
-        clock = _clock_for(vectors.device)
+        clock = clock_for(torch.get_num_threads(), vectors.device)
         allowed, ids = np.ones(size, np.bool_), np.arange(size)
         taken = []
         for number in range(queries + 3):
-            query = vectors[number : number + 1].float()
+            query = vectors[number % size][None].float()
             started = clock()
             search(vectors, query, k, allowed=allowed, entry_id=ids)
             taken.append(clock() - started)
@@ -208,7 +212,7 @@ def rolling_table(
     """Simulate a rolling gallery: inserts every second, exact eviction, now and then queries.
 
     Args:
-        hours: Simulated time.
+        hours: Simulated time after the gallery has filled up to its age limit.
         per_second: Inserts per simulated second.
         kept_s: Age limit, seconds.
         k: Size of the shortlist of the queries.
@@ -222,23 +226,26 @@ def rolling_table(
     insert_random(scorer, 0, per_second, at_s=0.0, generator=generator)
     maps = scorer.ring.feature_maps(slice(0, per_second))
     vectors = scorer.ring.vectors[:per_second].clone()
-    total = round(hours * 3600)
+    filling, total = round(kept_s), max(1, round(hours * 3600))
     every = max(1, total // 12)
     rows: list[dict[str, Value]] = []
     wrong, spent = 0, 0.0
-    for second in range(1, total + 1):
+    for second in range(1, filling + total + 1):
         entries = entries_of(second * per_second, per_second, float(second))
         started = time.process_time()
         scorer.ring.insert(entries, maps, vectors)
         scorer.evict(before_s=second - kept_s)
         spent += time.process_time() - started
         wrong += len(scorer) != per_second * min(second + 1, round(kept_s) + 1)
-        if second % every == 0:
-            progress(f"simulated {second / 3600:.1f} of {hours:g} hours")
+        if second == filling:
+            spent = 0.0
+        elif second > filling and (second - filling) % every == 0:
+            hour = (second - filling) / 3600
+            progress(f"simulated {hour:.1f} of {hours:g} hours")
             times = query_times_ms(scorer, k, 60)[:, 2]
             rows.append(
                 {
-                    "hour": second / 3600,
+                    "hour": hour,
                     "live": len(scorer),
                     "resident MiB": _resident_mib(),
                     "insert+evict CPU us/crop": spent / (every * per_second) * 1e6,
@@ -268,11 +275,6 @@ def _resident_mib() -> float:
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return pages * resource.getpagesize() / 2**20
-
-
-def _clock_for(device: torch.device) -> Clock:
-    """CPU time for one thread; wall time for more, or where a GPU does the work."""
-    return clock_for(2 if device.type == "cuda" else torch.get_num_threads())
 
 
 def _time_of(device: str) -> str:

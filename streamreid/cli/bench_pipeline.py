@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from streamreid.cli.bench_gallery import filled_scorer, query_times_ms
+from streamreid.cli.bench_gallery import filled_scorer, query_times_ms, room_for_crops
 from streamreid.cli.bench_table import Table, Value
-from streamreid.cli.bench_timing import Clock
+from streamreid.cli.bench_timing import Clock, clock_for
 from streamreid.clock import SystemClock
 from streamreid.detection.select import load_detector
 from streamreid.gallery.build import choose_storage
 from streamreid.reid.extract import FeatureExtractor, choose_runner
+from streamreid.reid.memory import free_bytes
 from streamreid.reid.weights import load_model
 from streamreid.simulation.demo_scene import demo_scene, short_scene
 from streamreid.simulation.recording import record_scene
@@ -100,7 +101,7 @@ def pipeline_table(
     )
     extractor = FeatureExtractor(choice.runner, model.input_size)
     crop = np.random.default_rng(0).integers(0, 256, (256, 100, 3), dtype=np.uint8)
-    clock = time.process_time if device == "cpu" else time.perf_counter
+    clock = clock_for(1, torch.device(device))
     feature_ms = _median_ms([lambda: extractor([crop]).cpu()] * 12, clock)
     progress(f"matching against {load.gallery:,} crops")
     scorer = filled_scorer(load.gallery, map_dtype=choose_storage("auto", device), device=device)
@@ -114,11 +115,13 @@ def pipeline_table(
             query_ms, load.people, unit
         ),
     }
-    bytes_per_crop = scorer.ring.layout.bytes_per_crop
-    return summary(steps, cores, load, bytes_per_crop)
+    ring = scorer.ring
+    return summary(steps, cores, load, ring.layout.bytes_per_crop, free_bytes(ring.device))
 
 
-def summary(steps: dict[str, Step], cores: int, load: Load, bytes_per_crop: int) -> Table:
+def summary(
+    steps: dict[str, Step], cores: int, load: Load, bytes_per_crop: int, free: int | None = None
+) -> Table:
     """Add the steps up: the unit that one camera keeps busiest decides how many there can be.
 
     Args:
@@ -126,6 +129,7 @@ def summary(steps: dict[str, Step], cores: int, load: Load, bytes_per_crop: int)
         cores: Cores of the machine.
         load: What one camera asks for.
         bytes_per_crop: Memory of one crop in the gallery.
+        free: Memory that is free beside that gallery, bytes; None where nobody knows.
     """
     room = {"cores": cores * 1000.0, "GPU": 1000.0}
     busy = dict.fromkeys((step.unit for step in steps.values()), 0.0)
@@ -157,7 +161,8 @@ def summary(steps: dict[str, Step], cores: int, load: Load, bytes_per_crop: int)
         f"{load.people:g} people in view takes {costs} per second.",
         f"This machine ({cores} cores) will hold about {cameras} such cameras, "
         f"{cameras * load.people:.0f} people at a time, over a gallery of {load.gallery:,} crops "
-        f"({load.gallery * bytes_per_crop / 2**20:,.0f} MiB).",
+        f"({load.gallery * bytes_per_crop / 2**20:,.0f} MiB)."
+        f"{room_for_crops(free, bytes_per_crop)}",
         f"The bottleneck is: {bottleneck}.",
         "Tracking, transport and the store are left out; leave a fifth of the machine for them.",
     ]

@@ -4,9 +4,14 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+
+import torch
 
 Work = Callable[[], object]
 Clock = Callable[[], float]
+
+_CPU = torch.device("cpu")
 
 UNTIMED_RUNS = 3
 """Runs before each timed one: threads of another library give up the cores only after a few."""
@@ -34,9 +39,20 @@ class Timing:
         return statistics.median(theirs / ours for theirs, ours in pairs)
 
 
-def clock_for(threads: int) -> Clock:
-    """CPU time for one thread, which other processes disturb less; wall time for more."""
-    return time.process_time if threads == 1 else time.perf_counter
+def clock_for(threads: int, device: torch.device = _CPU) -> Clock:
+    """CPU time for one thread, which other processes disturb less.
+
+    Wall time for more, or where a GPU does the work.
+    """
+    alone = threads == 1 and device.type == "cpu"
+    return time.process_time if alone else time.perf_counter
+
+
+def sync_for(device: torch.device) -> Work:
+    """Waits until a GPU has done what was asked of it; nothing for a CPU."""
+    if device.type == "cuda":
+        return partial(torch.cuda.synchronize, device)
+    return lambda: None
 
 
 def take_turns(

@@ -195,8 +195,8 @@ def triton_kernel(
 
 
 def has_float8(device: torch.device) -> bool:
-    """Whether a GPU multiplies float8 (compute capability 8.9: Ada, Hopper and later)."""
-    return torch.cuda.get_device_capability(device) >= (8, 9)
+    """Whether this is a GPU that multiplies float8 (capability 8.9: Ada, Hopper and later)."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 9)
 
 
 @cache  # looking through the search path takes as long as matching ten maps

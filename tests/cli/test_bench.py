@@ -2,12 +2,16 @@
 
 import itertools
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from scripts.write_matcher_page import filled_text, targets_table
+from scripts.write_matcher_page import filled_text, gpu_targets_table, targets_table
 from streamreid.cli.bench_gallery import latency_table, rolling_table, shortlist_table
+from streamreid.cli.bench_gpu import gpu_table
 from streamreid.cli.bench_matcher import OFFICIAL, blocks_table, matcher_table, meaning
 from streamreid.cli.bench_pipeline import Load, Step, summary
 from streamreid.cli.bench_restart import restart_table
@@ -52,7 +56,12 @@ def test_blocks_table_tries_every_size() -> None:
 def test_rolling_gallery_counts_exactly() -> None:
     table = rolling_table(hours=0.05, per_second=2, kept_s=30.0, k=5)
     assert [row["seconds with a wrong count"] for row in table.rows] == [0] * len(table.rows)
-    assert table.rows[-1]["live"] == 62
+    assert [row["live"] for row in table.rows] == [62] * 12  # filled before the first row
+
+
+def test_shortest_roll_has_a_row() -> None:
+    (row,) = rolling_table(hours=0.0001, per_second=2, kept_s=3.0, k=2).rows
+    assert row["live"] == 8
 
 
 def test_latency_tables_cover_the_sizes() -> None:
@@ -60,16 +69,19 @@ def test_latency_tables_cover_the_sizes() -> None:
         50,
         200,
     ]
-    assert [row["vectors"] for row in shortlist_table(sizes=(100,), k=500, queries=2).rows] == [100]
+    sizes = (3, 100)  # fewer than queries
+    rows = shortlist_table(sizes=sizes, k=500, queries=5).rows
+    assert tuple(row["vectors"] for row in rows) == sizes
 
 
 def test_summary_names_the_bottleneck_and_the_cameras() -> None:
     steps = {"decode": Step(2.0, 25.0), "detect": Step(30.0, 5.0)}
-    table = summary(steps, cores=4, load=Load(people=3, gallery=1000), bytes_per_crop=1 << 20)
+    load = Load(people=3, gallery=1000)
+    table = summary(steps, cores=4, load=load, bytes_per_crop=1 << 20, free=5 << 30)
     text = table.markdown()
     assert "takes 200 ms of one core per second" in text
     assert "about 20 such cameras, 60 people at a time" in text
-    assert "1,000 crops (1,000 MiB)" in text
+    assert "1,000 crops (1,000 MiB). Memory for about 5,120 more crops" in text
     assert "The bottleneck is: detect." in text
 
 
@@ -116,6 +128,49 @@ def test_missed_targets_are_bold() -> None:
     row = {"back-end": "bf16", "C": 512, "x official": 6.9, "% of product": 85.0}
     assert "| bf16 | 512 | 7 | 85 | **6.9 x**, 85 % |" in targets_table({1: [row]})
     assert "| int8 | 512 | 12 | 65 | - |" in targets_table({1: [row]})
+
+
+def test_gpu_figures_are_judged_by_the_best_16_bit_back_end() -> None:
+    table = gpu_table(
+        channels=(128,), galleries=(6,), queries=(1, 2), rounds=1, device="cpu", side=8
+    )
+    kinds = {str(row["back-end"]) for row in table.rows}
+    assert {OFFICIAL, "official einsum fp16", "auto float16", "auto bfloat16", "auto int8"} == kinds
+    row = {
+        "C": 128,
+        "gallery": 10_000,
+        "queries": 1,
+        "back-end": "auto bfloat16",
+        "million pairs/s": 31.0,
+        "% of product": 35.0,
+        "x official fp16": 2.5,
+        "x official fp32": 8.0,
+    }
+    slower = row | {"back-end": "auto float16", "million pairs/s": 30.0}
+    text = gpu_targets_table(
+        [slower, row, row | {"back-end": "auto int8", "million pairs/s": 60.0}]
+    )
+    assert "| 128 | asked | | | 30 | 36 | 2.5 | 7 |" in text
+    assert "| 128 | 10,000 | 1 | bfloat16 | 31 | **35** | 2.5 | 8 |" in text
+    assert "int8" not in text
+    assert "| 128 | 6 | 2 | " in gpu_targets_table([dict(row) for row in table.rows])
+
+
+def test_gpu_too_small_for_a_gallery_is_noted() -> None:
+    table = gpu_table(galleries=(10**9,), channels=(128,), queries=(1,), device="cpu", side=8)
+    assert not table.rows
+    assert "Not measured: cpu has no memory left while measuring 128 channels" in table.notes[-1]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_benchmark_of_a_gpu_that_is_not_there_says_so(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "scripts.bench_matcher", "--device", "cuda"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path)], capture_output=True, text=True, timeout=110, check=False
+    )
+    assert done.returncode == 2
+    assert "finds no CUDA device" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_report_carries_machine_and_versions() -> None:

@@ -41,18 +41,18 @@ def make_head() -> FoldedHead:
     return fold(layer)
 
 
-def make_ring(capacity: int = 64, map_dtype: torch.dtype = torch.int8) -> Ring:
+def make_ring(capacity: int = 64, map_dtype: torch.dtype = torch.int8, device: str = "cpu") -> Ring:
     layout = MapLayout(
         HEIGHT, WIDTH, CHANNELS, map_dtype, CHANNELS * STRIPS, vector_dtype=torch.bfloat16
     )
-    return Ring(layout, capacity)
+    return Ring(layout, capacity, device)
 
 
 def make_scorer(capacity: int = 64, **options: Any) -> LocalScorer:
     runner = TorchRunner(TinyNetwork(), device=torch.device("cpu"), dtype=torch.float32)
     extractor = FeatureExtractor(runner, (HEIGHT * 8, WIDTH * 8))
-    map_dtype = options.pop("map_dtype", torch.int8)
-    return LocalScorer(extractor, make_head(), make_ring(capacity, map_dtype), **options)
+    ring = make_ring(capacity, options.pop("map_dtype", torch.int8), options.pop("device", "cpu"))
+    return LocalScorer(extractor, make_head(), ring, **options)
 
 
 def make_crops(people: Sequence[int], seed: int = 0) -> list[UInt8Array]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from streamreid.gallery.scorer import Scorer
 from streamreid.gallery.sharded import ShardedScorer
@@ -18,6 +19,10 @@ TRACKS = [10, 10, 11, 11, 12, 12, 20, 20, 13, 14]
 
 def local() -> Scorer:
     return make_scorer()
+
+
+def on_a_gpu() -> Scorer:
+    return make_scorer(device="cuda", map_dtype=torch.float16)
 
 
 def sharded() -> Scorer:
@@ -39,7 +44,7 @@ def keys(*numbers: int) -> list[CropKey]:
     return [CropKey(number) for number in numbers]
 
 
-@pytest.mark.parametrize("make", [local, sharded])
+@pytest.mark.parametrize("make", [local, sharded, pytest.param(on_a_gpu, marks=pytest.mark.gpu)])
 class TestScorer:
     """What the engine may rely on, whoever answers."""
 
