@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from streamreid.runtime.counter_rows import CounterRow, read_counters
@@ -21,11 +22,12 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]
 RUN = (sys.executable, "-P", "-m", "streamreid.cli.main", "run", "--plain", "--cameras")
 RESULTS = (
     "SELECT id, camera_id, started_at, ended_at, end_reason, identity_id FROM tracks",
-    "SELECT track_id, revision, decided_at, identity_id, probability FROM decisions",
+    "SELECT track_id, revision, decided_at, identity_id, reason FROM decisions",
     "SELECT id, track_id, captured_at, quality, hex(vector), hex(feature_map) FROM crops",
     "SELECT track_id, captured_at, x1, y1, x2, y2, confidence FROM detections",
     "SELECT id, created_at, last_seen_at, status FROM identities",
 )
+PROBABILITIES = "SELECT probability FROM decisions"
 
 
 @pytest.fixture(scope="module")
@@ -87,12 +89,16 @@ def undisturbed(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return config
 
 
-def _assert_equal(config: Path, undisturbed: Path) -> None:
-    """Every track, crop, decision and identity is the same, bit for bit."""
+def _assert_equal(config: Path, undisturbed: Path, *, rounding: float = 0.0) -> None:
+    """Every track, crop, decision and identity is the same, probabilities but for the rounding."""
     for query in RESULTS:
         expected = _rows(undisturbed, query)
         assert expected, query
         assert _rows(config, query) == expected, query
+    found, expected = (_rows(one, PROBABILITIES) for one in (config, undisturbed))
+    np.testing.assert_allclose(
+        np.array(found, float), np.array(expected, float), rtol=0, atol=rounding
+    )
 
 
 @pytest.mark.slow
@@ -127,7 +133,8 @@ def test_a_killed_matcher_comes_back_and_nobody_is_lost_or_gets_another_identity
     for produced, stored in _rows(config, "SELECT produced, stored FROM streams"):
         assert produced == stored
     assert _rows(config, "SELECT count(*) FROM runs WHERE exit_reason = 'crash'") == [(1,)]
-    _assert_equal(config, undisturbed)
+    # The restored engine may score the same pairs in other batches, and so round otherwise.
+    _assert_equal(config, undisturbed, rounding=1e-6)
 
 
 @pytest.mark.slow
