@@ -44,7 +44,7 @@ from streamreid.reid.extract import FeatureExtractor, choose_runner
 from streamreid.reid.preprocess import prepare
 from streamreid.reid.qaconv import fold
 from streamreid.reid.weights import ReidModel, load_model
-from streamreid.training.embedding_trainer import pool
+from streamreid.training.embedding_trainer import embed
 from streamreid.types import Float32Array, UInt8Array
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
@@ -191,14 +191,11 @@ def pooled_embedding(model: ReidModel) -> EmbedVectors:
 
 def trained_embedding(model: ReidModel) -> EmbedVectors:
     """Vectors of a network that was trained on them (streamreid.training.embedding_trainer)."""
-    network = model.network
 
-    @torch.inference_mode()
-    def embed(crops: Sequence[UInt8Array]) -> Float32Array:
-        maps = network.neck(network.trunk(prepare(crops, model.input_size)))
-        return np.asarray(pool(maps), np.float32)
+    def vectors(crops: Sequence[UInt8Array]) -> Float32Array:
+        return np.asarray(embed(model.network, prepare(crops, model.input_size)), np.float32)
 
-    return embed
+    return vectors
 
 
 def update_rows(args: argparse.Namespace, rows: dict[str, Any]) -> None:

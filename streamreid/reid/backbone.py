@@ -19,6 +19,7 @@ from streamreid.reid.resnet_ibn import BLOCKS, Norm, ResNetTrunk
 ARCHITECTURES = (
     "lite0",
     "lite0_in",
+    "lite0_in_stage7",
     *(f"osnet_{width}" for width in WIDTHS),
     *(f"resnet{depth}{norm}" for depth in BLOCKS for norm in ("", "_ibn_a", "_ibn_b")),
 )
@@ -36,6 +37,8 @@ class MapNetwork(nn.Module):
         neck_channels: Channels after the neck; 0 leaves the neck out.
         version: "2.1" gives the neck a bias and no batch norm; "1.0" (also 1.1, 1.2 and 2.0) gives
             it no bias and a batch norm.
+        flip: In evaluation mode, average the maps of an image and of its mirror image (turned
+            back). Twice the work per image, none per pair.
 
     Attributes:
         channels: Channels of the maps.
@@ -43,10 +46,16 @@ class MapNetwork(nn.Module):
     """
 
     def __init__(
-        self, trunk: nn.Module, *, neck_channels: int = 128, version: NeckVersion = "2.1"
+        self,
+        trunk: nn.Module,
+        *,
+        neck_channels: int = 128,
+        version: NeckVersion = "2.1",
+        flip: bool = False,
     ) -> None:
         super().__init__()
         self.trunk = trunk
+        self.flip = flip
         trunk_channels = int(trunk.channels)  # type: ignore[arg-type]
         self.stride = int(trunk.stride)  # type: ignore[arg-type]
         self.channels = neck_channels or trunk_channels
@@ -62,8 +71,15 @@ class MapNetwork(nn.Module):
             Float32, shape `[N, channels, H / stride, W / stride]`, unit norm over channels.
         """
         images = images.to(next(self.parameters()).dtype)
+        flip = self.flip and not self.training
+        if flip:
+            images = torch.cat([images, images.flip(3)])
         images = images.contiguous(memory_format=torch.channels_last)
-        return functional.normalize(self.neck(self.trunk(images)).float(), dim=1, eps=1e-12)
+        maps = functional.normalize(self.neck(self.trunk(images)).float(), dim=1, eps=1e-12)
+        if flip:
+            straight, mirrored = maps.chunk(2)
+            maps = functional.normalize(straight + mirrored.flip(3), dim=1, eps=1e-12)
+        return maps
 
 
 def make_neck(in_channels: int, out_channels: int, *, version: NeckVersion = "2.1") -> nn.Module:
@@ -87,7 +103,11 @@ def make_neck(in_channels: int, out_channels: int, *, version: NeckVersion = "2.
 
 
 def build(
-    architecture: str, *, neck_channels: int = 128, version: NeckVersion = "2.1"
+    architecture: str,
+    *,
+    neck_channels: int = 128,
+    version: NeckVersion = "2.1",
+    flip: bool = False,
 ) -> MapNetwork:
     """Build a network with random weights.
 
@@ -95,16 +115,19 @@ def build(
         architecture: One of `ARCHITECTURES`, for example "lite0_in" or "resnet50_ibn_b_layer2".
         neck_channels: Channels of the maps; 0 for those of the trunk.
         version: See `MapNetwork`.
+        flip: See `MapNetwork`.
 
     Raises:
         ValueError: If the architecture is unknown.
     """
-    return MapNetwork(_trunk(architecture), neck_channels=neck_channels, version=version)
+    return MapNetwork(_trunk(architecture), neck_channels=neck_channels, version=version, flip=flip)
 
 
 def _trunk(architecture: str) -> nn.Module:
     if architecture in ("lite0", "lite0_in"):
         return Lite0Trunk(instance_norm=architecture == "lite0_in")
+    if architecture == "lite0_in_stage7":
+        return Lite0Trunk(final_stage=7)
     if architecture.removeprefix("osnet_") in WIDTHS:
         return OSNetTrunk(architecture.removeprefix("osnet_"))
     match = _RESNET.fullmatch(architecture)

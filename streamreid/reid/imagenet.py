@@ -10,6 +10,9 @@ from streamreid.errors import WeightsError
 from streamreid.reid.backbone import MapNetwork, build
 from streamreid.reid.lite0 import Lite0Trunk, load_published
 
+LITE0 = ("lite0", "lite0_in", "lite0_in_stage7")
+"""Architectures whose ImageNet weights are installed."""
+
 
 def lite0_weights_path() -> Path:
     """File of the published EfficientNet-Lite0 weights (ImageNet, Apache-2.0).
@@ -31,17 +34,17 @@ def imagenet_network(architecture: str, *, neck_channels: int, seed: int = 0) ->
     """Build a network whose trunk carries ImageNet weights; the neck is random.
 
     Args:
-        architecture: "lite0" or "lite0_in"; the instance norms of the latter start as identity maps
-            of normalised values, see `calibrate_instance_norms`.
-        neck_channels: Channels of the maps; 0 for the trunk's own 112.
+        architecture: "lite0", "lite0_in" or "lite0_in_stage7"; the instance norms of the latter two
+            start as identity maps of normalised values, see `calibrate_instance_norms`.
+        neck_channels: Channels of the maps; 0 for the trunk's own.
         seed: Seed of the neck's random weights.
 
     Raises:
         WeightsError: There are no installed weights for this architecture.
     """
-    if architecture not in ("lite0", "lite0_in"):
+    if architecture not in LITE0:
         raise WeightsError(
-            f"no ImageNet weights are installed for {architecture!r}; use lite0 or lite0_in"
+            f"no ImageNet weights are installed for {architecture!r}; use one of {', '.join(LITE0)}"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 cut at stride 16: the small trunk that runs well on a CPU.
+"""EfficientNet-Lite0 kept at stride 16: the small trunk that runs well on a CPU.
 
 Source: Tan and Le, EfficientNet, ICML 2019 (arXiv 1905.11946), Lite variant (no squeeze-excitation,
 ReLU6); stage table of the public EfficientNet-Lite description. The published weights are read by
@@ -14,18 +14,22 @@ from streamreid.errors import WeightsError
 from streamreid.reid.depthwise import DepthwiseConv2d
 
 STRIDE = 16
-CHANNELS = 112
+FINAL_STAGES = (6, 7)
 _STEM_CHANNELS = 32
 _BN_EPSILON = 1e-3
 _BN_MOMENTUM = 0.01
-# (blocks, kernel, stride of the first block, expansion, output channels) up to stride 16.
+# Stages 2 to 7 of the paper's table 1: (blocks, kernel, stride of the first block, expansion,
+# output channels). The last one has stride 2 there; here its later kernels are dilated instead, so
+# that they see what they were trained on while the map keeps its 1/16 of the image.
 _STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
     (2, 5, 2, 6, 40),
     (3, 3, 2, 6, 80),
     (3, 5, 1, 6, 112),
+    (4, 5, 1, 6, 192),
 )
+_DILATED_STAGE = 7
 # As in IBN-b: instance norm on the stem and after the last blocks of the first two stages.
 _INSTANCE_NORM_BLOCKS = (2, 4)
 
@@ -40,6 +44,7 @@ class InvertedResidual(nn.Module):
         stride: 1 or 2.
         expansion: Factor of the hidden channels; 1 leaves the expansion out.
         instance_norm: Normalise each image's output by its own statistics, after the addition.
+        dilation: Distance of the depthwise kernel's places.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class InvertedResidual(nn.Module):
         stride: int,
         expansion: int,
         instance_norm: bool = False,
+        dilation: int = 1,
     ) -> None:
         super().__init__()
         hidden = in_channels * expansion
@@ -65,7 +71,7 @@ class InvertedResidual(nn.Module):
             else nn.Identity()
         )
         self.depthwise = nn.Sequential(
-            DepthwiseConv2d(hidden, kernel, stride),
+            DepthwiseConv2d(hidden, kernel, stride, dilation),
             _batch_norm(hidden),
             nn.ReLU6(inplace=True),
         )
@@ -86,7 +92,7 @@ class InvertedResidual(nn.Module):
 
 
 class Lite0Trunk(nn.Module):
-    """The first eleven blocks of EfficientNet-Lite0, 112 channels at stride 16.
+    """EfficientNet-Lite0 up to stage 6 (11 blocks, 112 channels) or 7 (15 blocks, 192), stride 16.
 
     Convolutions pad symmetrically; the published network pads on the right and below only, which is
     the same network on a grid that is shifted by one pixel.
@@ -94,13 +100,15 @@ class Lite0Trunk(nn.Module):
     Args:
         instance_norm: Use per-image statistics at three places (stem, blocks 2 and 4), which
             removes a camera's colour and contrast. False is the published network.
+        final_stage: 6 or 7; the paper counts the stem as stage 1.
     """
 
-    channels = CHANNELS
     stride = STRIDE
 
-    def __init__(self, *, instance_norm: bool = True) -> None:
+    def __init__(self, *, instance_norm: bool = True, final_stage: int = 6) -> None:
         super().__init__()
+        if final_stage not in FINAL_STAGES:
+            raise ValueError(f"final_stage must be one of {FINAL_STAGES}, got {final_stage}")
         stem_norm: nn.Module = (
             nn.InstanceNorm2d(_STEM_CHANNELS, affine=True)
             if instance_norm
@@ -111,7 +119,8 @@ class Lite0Trunk(nn.Module):
         )
         blocks: list[InvertedResidual] = []
         channels = _STEM_CHANNELS
-        for count, kernel, stride, expansion, out_channels in _STAGES:
+        stages = enumerate(_STAGES[: final_stage - 1], start=2)
+        for stage, (count, kernel, stride, expansion, out_channels) in stages:
             for repeat in range(count):
                 blocks.append(
                     InvertedResidual(
@@ -121,13 +130,15 @@ class Lite0Trunk(nn.Module):
                         stride=stride if repeat == 0 else 1,
                         expansion=expansion,
                         instance_norm=instance_norm and len(blocks) in _INSTANCE_NORM_BLOCKS,
+                        dilation=2 if stage == _DILATED_STAGE and repeat > 0 else 1,
                     )
                 )
                 channels = out_channels
         self.blocks = nn.Sequential(*blocks)
+        self.channels = channels
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map RGB `[N, 3, H, W]` in [0, 1] to `[N, 112, H / 16, W / 16]`."""
+        """Map RGB `[N, 3, H, W]` in [0, 1] to `[N, channels, H / 16, W / 16]`."""
         # The published weights were trained on (value - 127) / 128.
         features: Tensor = self.blocks(self.stem(images * 2.0 - 1.0))
         return features

@@ -56,6 +56,7 @@ class Card:
         licence: Terms of use.
         calibration: From logit to probability.
         notes: Anything else, such as step count and figures.
+        flip: Whether the maps of an image and of its mirror image are averaged.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Card:
     licence: str
     calibration: Calibration
     notes: str = ""
+    flip: bool = False
 
 
 def write(path: Path, card: Card, tensors: Mapping[str, Tensor]) -> str:

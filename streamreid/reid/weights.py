@@ -162,6 +162,7 @@ def _load_file(path: Path) -> ReidModel:
             card.architecture,
             neck_channels=card.neck_channels,
             version="2.1" if card.version == "2.1" else "1.0",
+            flip=card.flip,
         )
         head = QAConv(card.map_channels, *card.map_size, version=card.version)
     except ValueError as exc:

@@ -110,6 +110,11 @@ class TrainConfig(_Section):
     )
     neck_channels: Annotated[int, Field(ge=1)] = 128
     input_size: tuple[int, int] = Field((384, 128), description="Height and width, pixels.")
+    flip: bool = Field(
+        False,
+        description="Average the maps of an image and of its mirror image when the weights are "
+        "used: better across cameras, twice the time per image.",
+    )
     hold_out_every: Annotated[int, Field(ge=2)] = Field(
         10, description="Every n-th identity of each source is kept for validation."
     )

@@ -55,12 +55,24 @@ def weighted_triplet_loss(
 
 
 @torch.inference_mode()
+def embed(network: MapNetwork, images: Tensor) -> Tensor:
+    """Unit vectors of a batch, with `network.flip` the mean of both mirror images' vectors.
+
+    Args:
+        network: A trained network, in evaluation mode.
+        images: RGB, shape `[N, 3, H, W]`, values in [0, 1].
+
+    Returns:
+        Shape `[N, C]`, float32.
+    """
+    vectors = pool(network.neck(network.trunk(images)).float())
+    if network.flip:
+        vectors = vectors + pool(network.neck(network.trunk(images.flip(3))).float())
+    return functional.normalize(vectors, dim=1)
+
+
 def pooled_vectors(network: MapNetwork, images: ImageSet) -> Tensor:
-    """Unit vectors of all images, unchanged, shape `[N, C]`."""
+    """Unit vectors of all images, shape `[N, C]`."""
     network.eval()
-    return torch.cat(
-        [
-            pool(network.neck(network.trunk(to_unit_range(part))).float())
-            for part in torch.split(images.pixels, _BATCH)
-        ]
-    )
+    parts = torch.split(images.pixels, _BATCH)
+    return torch.cat([embed(network, to_unit_range(part)) for part in parts])

@@ -93,6 +93,7 @@ def export(
         licence=LICENCE,
         calibration=calibration,
         notes=info.notes,
+        flip=network.flip,
     )
     digest = save_model(path, card, rounded, head)
     figures = {info.source_names[source]: scored.figures for source, scored in pairs.items()}

@@ -14,7 +14,7 @@ Feature maps for matching people across cameras with QAConv.
 | architecture | {architecture}, cut at stride 16, 3x3 neck to {channels} channels |
 | matching layer | QAConv version {version}, location weights trained, no bias |
 | input | {height} x {width} pixels (H x W); {normalisation} |
-| output | {channels} x {map_height} x {map_width}, unit norm at each location |
+| output | {channels} x {map_height} x {map_width}, unit norm at each location{flip} |
 | calibration | probability = sigmoid({scale:.4f} * score + {offset:.4f}), fitted on {fitted_on} |
 | sha256 | `{digest}` |
 | licence | {licence} |
@@ -66,6 +66,7 @@ def model_card(card: Card, digest: str, figures: Mapping[str, ValidationFigures]
         normalisation=card.normalisation,
         map_height=card.map_size[0],
         map_width=card.map_size[1],
+        flip="; mean of the image's and its mirror image's" if card.flip else "",
         scale=card.calibration.scale,
         offset=card.calibration.offset,
         fitted_on=card.calibration.fitted_on,

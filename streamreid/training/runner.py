@@ -149,6 +149,7 @@ def _load(config: TrainConfig, hooks: Hooks) -> ImageSet:
 
 def _trainer(config: TrainConfig, images: ImageSet) -> AnyTrainer:
     network = first_network(config, images)
+    network.flip = config.flip
     recipe = config.recipe
     try:
         if isinstance(recipe, ReferenceSection):

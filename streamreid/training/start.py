@@ -34,7 +34,7 @@ def first_network(config: TrainConfig, images: ImageSet) -> MapNetwork:
         network = imagenet_network(
             config.architecture, neck_channels=config.neck_channels, seed=config.seed
         )
-        if config.architecture == "lite0_in" and isinstance(network.trunk, Lite0Trunk):
+        if isinstance(network.trunk, Lite0Trunk):
             generator = torch.Generator().manual_seed(config.seed)
             sample = torch.randperm(len(images), generator=generator)[:_CALIBRATION_IMAGES]
             calibrate_instance_norms(network.trunk, to_unit_range(images.pixels[sample]))

@@ -40,6 +40,7 @@ def test_neck_equals_the_published_one(version: str) -> None:
         ("osnet_x0_25", 128, 16),
         ("osnet_x1_0", 512, 16),
         ("lite0_in", 112, 16),
+        ("lite0_in_stage7", 192, 16),
     ],
 )
 def test_trunk_channels_and_stride(architecture: str, channels: int, stride: int) -> None:
@@ -96,3 +97,19 @@ def test_maps_do_not_depend_on_the_batch() -> None:
         together = network(images)
         alone = torch.cat([network(image[None]) for image in images])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_with_flip_a_mirror_image_gets_the_mirrored_maps() -> None:
+    images = torch.rand(2, 3, 64, 32)
+    plain = build("lite0_in", neck_channels=8).eval()
+    both = MapNetwork(plain.trunk, neck_channels=8, flip=True).eval()
+    both.neck.load_state_dict(plain.neck.state_dict())
+    with torch.inference_mode():
+        maps, mirrored = both(images), both(images.flip(3))
+        single = plain(images)
+    torch.testing.assert_close(mirrored, maps.flip(3), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(maps.norm(dim=1), torch.ones(maps[:, 0].shape))
+    assert not torch.allclose(maps, single, atol=1e-2)
+    both.train()
+    assert len(both(images)) == len(images)
+    assert not torch.allclose(both(images.flip(3)), both(images).flip(3), atol=1e-2)

@@ -7,13 +7,14 @@ from torch import Tensor, nn
 from streamreid.reid.depthwise import DepthwiseConv2d
 
 KERNELS = pytest.mark.parametrize("kernel", [3, 5])
-STRIDES = pytest.mark.parametrize("stride", [1, 2])
+STRIDES = pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2)])
 
 
-def _pair(kernel: int, stride: int) -> tuple[DepthwiseConv2d, nn.Conv2d]:
+def _pair(kernel: int, stride: int, dilation: int) -> tuple[DepthwiseConv2d, nn.Conv2d]:
     torch.manual_seed(kernel + stride)
-    ours = DepthwiseConv2d(8, kernel, stride)
-    plain = nn.Conv2d(8, 8, kernel, stride, kernel // 2, groups=8, bias=False)
+    ours = DepthwiseConv2d(8, kernel, stride, dilation)
+    padding = dilation * (kernel // 2)
+    plain = nn.Conv2d(8, 8, kernel, stride, padding, dilation, groups=8, bias=False)
     plain.load_state_dict(ours.state_dict())
     return ours, plain
 
@@ -36,8 +37,8 @@ def _gradients(layer: nn.Conv2d, *, bfloat16: bool) -> tuple[Tensor, Tensor, Ten
 
 @KERNELS
 @STRIDES
-def test_values_are_those_of_the_plain_layer(kernel: int, stride: int) -> None:
-    ours, plain = _pair(kernel, stride)
+def test_values_are_those_of_the_plain_layer(kernel: int, stride: int, dilation: int) -> None:
+    ours, plain = _pair(kernel, stride, dilation)
     torch.testing.assert_close(ours(_images()), plain(_images()), rtol=0, atol=0)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found, expected = ours(_images()), plain(_images())
@@ -47,8 +48,8 @@ def test_values_are_those_of_the_plain_layer(kernel: int, stride: int) -> None:
 
 @KERNELS
 @STRIDES
-def test_gradients_in_float32_are_exact(kernel: int, stride: int) -> None:
-    ours, plain = _pair(kernel, stride)
+def test_gradients_in_float32_are_exact(kernel: int, stride: int, dilation: int) -> None:
+    ours, plain = _pair(kernel, stride, dilation)
     for found, expected in zip(
         _gradients(ours, bfloat16=False), _gradients(plain, bfloat16=False), strict=True
     ):
@@ -57,8 +58,10 @@ def test_gradients_in_float32_are_exact(kernel: int, stride: int) -> None:
 
 @KERNELS
 @STRIDES
-def test_gradients_in_bfloat16_are_those_of_float32(kernel: int, stride: int) -> None:
-    ours, plain = _pair(kernel, stride)
+def test_gradients_in_bfloat16_are_those_of_float32(
+    kernel: int, stride: int, dilation: int
+) -> None:
+    ours, plain = _pair(kernel, stride, dilation)
     found = _gradients(ours, bfloat16=True)
     expected = _gradients(plain, bfloat16=False)
     # bfloat16 keeps 8 bits; a weight's gradient is a sum over 3 x 13 x 9 rounded products.
@@ -67,7 +70,7 @@ def test_gradients_in_bfloat16_are_those_of_float32(kernel: int, stride: int) ->
 
 
 def test_frozen_weights_get_no_gradient_but_the_images_do() -> None:
-    ours, _ = _pair(5, 2)
+    ours, _ = _pair(5, 2, 1)
     ours.weight.requires_grad_(False)
     images = _images().requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -18,18 +18,21 @@ def published() -> dict[str, torch.Tensor]:
     return state
 
 
-@pytest.mark.parametrize("instance_norm", [False, True])
+@pytest.mark.parametrize(("instance_norm", "stage"), [(False, 6), (True, 6), (True, 7)])
 @pytest.mark.parametrize("size", [(64, 32), (384, 128)], ids=str)
-def test_trunk_keeps_one_sixteenth_of_the_image(instance_norm: bool, size: tuple[int, int]) -> None:
-    trunk = Lite0Trunk(instance_norm=instance_norm).eval()
+def test_trunk_keeps_one_sixteenth_of_the_image(
+    instance_norm: bool, stage: int, size: tuple[int, int]
+) -> None:
+    trunk = Lite0Trunk(instance_norm=instance_norm, final_stage=stage).eval()
     with torch.no_grad():
         out = trunk(torch.rand(1, 3, *size))
     assert out.shape == (1, trunk.channels, size[0] // 16, size[1] // 16)
 
 
-def test_published_weights_fill_every_tensor() -> None:
+@pytest.mark.parametrize("stage", [6, 7])
+def test_published_weights_fill_every_tensor(stage: int) -> None:
     torch.manual_seed(0)
-    trunk = Lite0Trunk(instance_norm=False)
+    trunk = Lite0Trunk(instance_norm=False, final_stage=stage)
     before = {name: value.clone() for name, value in trunk.state_dict().items()}
     load_published(trunk, published())
     unchanged = [

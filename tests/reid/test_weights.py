@@ -62,6 +62,19 @@ def test_a_written_model_loads_with_its_card_and_digest(tiny: Path) -> None:
     assert not model.head.training
 
 
+def test_a_model_is_flipped_as_its_card_says(tmp_path: Path, tiny: Path) -> None:
+    model = load_model(str(tiny))
+    path = tmp_path / "flipped.safetensors"
+    save_model(path, make_card(flip=True), model.network, model.head)
+    flipped = load_model(str(path))
+    assert (model.network.flip, flipped.network.flip) == (False, True)
+    crops = [np.random.default_rng(1).integers(0, 256, (64, 32, 3), dtype=np.uint8)]
+    mirrored = [crop[:, ::-1] for crop in crops]
+    torch.testing.assert_close(
+        flipped.maps(mirrored), flipped.maps(crops).flip(3), rtol=1e-4, atol=1e-5
+    )
+
+
 def test_maps_have_unit_norm_and_the_stated_shape(tiny: Path) -> None:
     model = load_model(str(tiny))
     rng = np.random.default_rng(1)
