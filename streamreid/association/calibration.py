@@ -112,6 +112,29 @@ class DecisionModels:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class LinkMap:
+    """From linkage values to the probability that a link is right, and back.
+
+    Attributes:
+        slope: Slope of the map from linkage value to log odds, above 0.
+        offset: Its offset.
+    """
+
+    slope: float = 1.0
+    offset: float = 0.0
+
+    def probability(self, value: float) -> float:
+        """Probability of a link from its linkage value; 0 where nothing is known."""
+        if value == -math.inf:
+            return 0.0
+        return sigmoid(self.slope * value + self.offset)
+
+    def value(self, probability: float) -> float:
+        """Linkage value from which a link is at least that likely right."""
+        return (logit(probability) - self.offset) / self.slope
+
+
 def fit_logistic(
     features: Float64Array,
     labels: Float64Array,

@@ -6,6 +6,9 @@ from typing import Literal
 
 from streamreid.types import IdentityId, TrackKey
 
+ENGINE = "engine"
+"""Actor of every row that no operator caused."""
+
 Status = Literal["provisional", "confirmed", "merged"]
 
 
@@ -40,7 +43,7 @@ class Decision:
     runner_up_identity_id: IdentityId | None
     runner_up_probability: float | None
     reason: str
-    actor: str = "engine"
+    actor: str = ENGINE
     final: bool = False
 
 
@@ -83,6 +86,7 @@ class _Identity:
     merged_into: IdentityId | None = None
     tracks: set[TrackKey] = field(default_factory=set)
     absorbed: list[IdentityId] = field(default_factory=list)
+    corrected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,20 @@ class Ledger:
         """Whether a final track stands for this identity, so that nobody else may take it."""
         found = self._identities.get(identity_id)
         return found is None or found.status != "provisional"
+
+    def created_at_s(self, identity_id: IdentityId) -> float:
+        """When an identity that is remembered was created, epoch seconds."""
+        return self._identities[identity_id].created_at_s
+
+    def is_corrected(self, identity_id: IdentityId) -> bool:
+        """Whether an operator ever decided about it: then the engine never takes it apart."""
+        found = self._identities.get(identity_id)
+        return found is not None and found.corrected
+
+    def adopt_corrected(self, identity_id: IdentityId) -> None:
+        """Take over from the store that an operator once decided about an identity."""
+        if identity_id in self._identities:
+            self._identities[identity_id].corrected = True
 
     def resolve(self, identity_id: IdentityId) -> IdentityId:
         """Follow merges to the identity that stands for this one today."""
@@ -190,7 +208,7 @@ class Ledger:
         at_s: float,
         seen_at_s: float,
         reason: str,
-        actor: str = "engine",
+        actor: str = ENGINE,
         final: bool = False,
         force: bool = False,
     ) -> None:
@@ -214,6 +232,7 @@ class Ledger:
         revision = before.revision + 1 if before else 0
         self._holdings[track] = Holding(identity_id, revision, final)
         self._move(track, before.identity_id if before else None, identity_id)
+        self._identities[identity_id].corrected |= actor != ENGINE
         if final and self._identities[identity_id].status == "provisional":
             self._identities[identity_id].status = "confirmed"
             self._touched[identity_id] = None

@@ -6,12 +6,15 @@ from typing import Any, Literal, get_args
 
 from streamreid.association.assignment import Linkage
 from streamreid.association.calibration import DecisionModel, DecisionModels
+from streamreid.association.joining import JoinMap, JoinSettings
 from streamreid.association.neighbours import NeighbourSettings
 from streamreid.engine.settings import EngineSettings, TimeSettings
 
 Mode = Literal["appearance", "cooccurrence", "transitions", "full"]
 MODES: tuple[Mode, ...] = get_args(Mode)
-FORMAT = 1
+FORMAT = 2
+_WITHOUT_JOINS = 1
+"""Format of files that were fitted before identities were joined; their thresholds hold without."""
 
 Table = tuple[tuple[float, float], ...]
 
@@ -24,11 +27,13 @@ class LinkCoefficients:
         slope: Slope of the map from linkage value to log odds.
         offset: Its offset.
         thresholds: Measured pairs (false-merge rate, link probability).
+        join: Map from the linkage value of two identities to the probability that they are one.
     """
 
     slope: float = 1.0
     offset: float = 0.0
     thresholds: Table = ()
+    join: JoinMap = field(default_factory=JoinMap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Coefficients:
         models: Log odds of a pair, by the terms that have evidence.
         links: Map and thresholds per mode.
         linkage: How a track is compared with an identity.
+        join: Which identities are held against each other, and by what.
         neighbours: How neighbourhoods for re-ranking are formed.
         time: Parameters of the time terms; their switches are set by the mode.
         max_age_s: Age of candidates the fit was made with, seconds.
@@ -57,6 +63,7 @@ class Coefficients:
     models: DecisionModels = field(default_factory=DecisionModels)
     links: Mapping[Mode, LinkCoefficients] = field(default_factory=dict)
     linkage: Linkage = field(default_factory=Linkage)
+    join: JoinSettings = field(default_factory=JoinSettings)
     neighbours: NeighbourSettings = field(default_factory=NeighbourSettings)
     time: TimeSettings = field(default_factory=TimeSettings)
     max_age_s: float = 7200.0
@@ -83,6 +90,8 @@ class Coefficients:
             "link_offset": link.offset,
             "thresholds": link.thresholds,
             "linkage": self.linkage,
+            "join": self.join,
+            "join_map": link.join,
             "neighbours": self.neighbours,
             "max_age_s": self.max_age_s,
             "time": time,
@@ -100,12 +109,22 @@ def to_plain(coefficients: Coefficients) -> dict[str, Any]:
 def from_plain(plain: Mapping[str, Any]) -> Coefficients:
     """From values that JSON carried.
 
+    Files of format 1 know nothing of joins; with them identities are not joined, because their
+    thresholds keep the stated false-merge rate only then.
+
     Raises:
         ValueError: If the format is another one, a field is missing, unknown or out of range.
     """
     values = dict(plain)
-    if values.pop("format", None) != FORMAT:
-        raise ValueError(f"expected format {FORMAT}, got {plain.get('format')!r}")
+    version = values.pop("format", None)
+    if version not in (_WITHOUT_JOINS, FORMAT):
+        raise ValueError(f"expected format {FORMAT} or {_WITHOUT_JOINS}, got {version!r}")
+    if version == _WITHOUT_JOINS:
+        values["join"] = asdict(JoinSettings(tries=0))
+        values["links"] = {
+            mode: {**link, "join": asdict(JoinMap())}
+            for mode, link in values.get("links", {}).items()
+        }
     try:
         named = values.pop("models")
         models = {mode: DecisionModel(**named[mode]) for mode in MODES}
@@ -114,6 +133,7 @@ def from_plain(plain: Mapping[str, Any]) -> Coefficients:
                 float(link["slope"]),
                 float(link["offset"]),
                 tuple((float(rate), float(chance)) for rate, chance in link["thresholds"]),
+                JoinMap(**link["join"]),
             )
             for mode, link in values.pop("links").items()
         }
@@ -121,6 +141,7 @@ def from_plain(plain: Mapping[str, Any]) -> Coefficients:
             models=DecisionModels(**models),
             links=links,
             linkage=Linkage(**values.pop("linkage")),
+            join=JoinSettings(**values.pop("join")),
             neighbours=NeighbourSettings(**values.pop("neighbours")),
             time=TimeSettings(**values.pop("time")),
             **values,

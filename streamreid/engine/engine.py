@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable
 
-from streamreid.association.ledger import Ledger
+from streamreid.association.ledger import ENGINE, Ledger
 from streamreid.engine.commands import Corrections
 from streamreid.engine.events import (
     CropAdded,
+    Decision,
     Event,
     OperatorCommand,
     Outcome,
@@ -14,13 +15,16 @@ from streamreid.engine.events import (
     RestoredTrack,
     TrackSeen,
 )
+from streamreid.engine.evidence import PairEvidence
 from streamreid.engine.inbox import Inbox, TrackEvent, event_time_s, events_of
+from streamreid.engine.joining import JoinEvidence
+from streamreid.engine.memory import Memory
 from streamreid.engine.pairs import PairScores
-from streamreid.engine.resolve import PairEvidence, Resolver
+from streamreid.engine.resolve import Resolver
 from streamreid.engine.settings import EngineSettings
 from streamreid.engine.tracks import Entry, Track
 from streamreid.gallery.scorer import Scorer
-from streamreid.types import CropKey, TrackKey
+from streamreid.types import CropKey, IdentityId, TrackKey
 
 
 class Engine:
@@ -38,15 +42,15 @@ class Engine:
         *,
         settings: EngineSettings,
         witness: Callable[[PairEvidence], None] | None = None,
+        join_witness: Callable[[JoinEvidence], None] | None = None,
     ) -> None:
         self._settings = settings
         self._inbox = Inbox()
         self._tracks: dict[TrackKey, Track] = {}
-        self._pairs = PairScores(scorer, settings)
         self._ledger = Ledger()
-        self._resolver = Resolver(
-            scorer, self._tracks, self._pairs, self._ledger, settings, witness
-        )
+        self._memory = Memory(self._tracks, self._ledger, settings)
+        pairs = PairScores(scorer, settings)
+        self._resolver = Resolver(scorer, self._memory, pairs, witness, join_witness)
         self._corrections = Corrections(self._ledger, self._tracks, settings.disjoint)
         self._watermark_s = -math.inf
         self._step = -(2**62)
@@ -86,6 +90,7 @@ class Engine:
         for row in command.known:
             if row.track not in self._tracks:
                 self._adopt(row)
+        self._adopt_corrected((), command.rows)
         for key in self._corrections.apply(command, at_s):
             self._resolver.reconsider(self._tracks[key])
         self._dirty = True
@@ -134,7 +139,8 @@ class Engine:
             self._ledger.adopt(update)
         for row in state.tracks:
             self._adopt(row)
-        engine_rows = (row for row in state.decisions if row.actor == "engine")
+        self._adopt_corrected(state.corrected, state.decisions)
+        engine_rows = (row for row in state.decisions if row.actor == ENGINE)
         self._resume_s = max((row.decided_at_s for row in engine_rows), default=-math.inf)
         self._corrections.restore(state.decisions)
         self._resolver.restore(state.transitions)
@@ -159,6 +165,15 @@ class Engine:
                 self._take(event)
             else:
                 self._inbox.push(event)
+        self._memory.regrouped()
+
+    def _adopt_corrected(
+        self, identities: tuple[IdentityId, ...], decisions: tuple[Decision, ...]
+    ) -> None:
+        """Take over about which identities an operator ever decided."""
+        by_operators = [row.identity_id for row in decisions if row.actor != ENGINE]
+        for identity in (*identities, *by_operators):
+            self._ledger.adopt_corrected(identity)
 
     def __len__(self) -> int:
         """Number of tracks in memory."""
@@ -238,11 +253,13 @@ class Engine:
         track = self._track_for(event)
         if track is None:
             return
+        if track.final:
+            self._memory.regrouped()
         if isinstance(event, CropAdded):
             self._add_entry(track, event)
         elif isinstance(event, TrackSeen):
             track.seen_at_s = max(track.seen_at_s, event.seen_at_s)
-            self._dirty |= self._resolver.is_in_two_places(track)
+            self._dirty |= self._memory.is_in_two_places(track)
         else:
             track.started_at_s = min(track.started_at_s, event.started_at_s)
             track.seen_at_s = max(track.seen_at_s, event.ended_at_s)

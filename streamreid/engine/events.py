@@ -177,6 +177,7 @@ class RestoredState:
         transitions: Learned transition times.
         next_identity_id: First id never used before.
         records: How far times could be trusted.
+        corrected: Those of the identities that an operator ever decided about.
     """
 
     tracks: tuple[RestoredTrack, ...]
@@ -185,3 +186,4 @@ class RestoredState:
     transitions: tuple[TransitionUpdate, ...]
     next_identity_id: int
     records: tuple[TimeRecord, ...] = ()
+    corrected: tuple[IdentityId, ...] = ()

@@ -64,6 +64,33 @@ class PairScores:
                 self._logits.setdefault(one.key, {})[other.key] = logit
                 one.compared(other.key, other.camera_id, logit)
 
+    def fresh_logits(self, track: Track, rivals: list[Track]) -> list[float | None]:
+        """Appearance logits as known, or scored now without keeping them.
+
+        Args:
+            track: A track.
+            rivals: Others.
+
+        Returns:
+            One logit per rival; None where crops have left the gallery.
+        """
+        settings = self._settings
+        query = track.scored_with or track.best(settings.crops_per_track)
+        known = self.neighbours(track.key)
+        unknown = [rival for rival in rivals if rival.key not in known and rival.entries]
+        found: dict[TrackKey, float] = {}
+        if query and unknown:
+            groups = [
+                rival.scored_with or rival.best(settings.crops_per_track) for rival in unknown
+            ]
+            scores = self._scorer.score(query, groups).score
+            for rival, score in zip(unknown, scores, strict=True):
+                if not math.isnan(float(score)):
+                    found[rival.key] = (
+                        settings.calibration_slope * float(score) + settings.calibration_offset
+                    )
+        return [known.get(rival.key, found.get(rival.key)) for rival in rivals]
+
     def set_terms(self, first: TrackKey, second: TrackKey, terms: TimeTerms, odds: float) -> None:
         """Keep what time says about a compared pair, and the log odds that follow."""
         for one, other in ((first, second), (second, first)):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from streamreid.association.assignment import Linkage
 from streamreid.association.calibration import DecisionModels
 from streamreid.association.constraints import CameraPair
+from streamreid.association.joining import JoinMap, JoinSettings
 from streamreid.association.neighbours import NeighbourSettings
 
 
@@ -56,6 +57,8 @@ class EngineSettings:
         link_offset: Its offset.
         neighbours: How neighbourhoods for re-ranking are formed.
         linkage: How a track is compared with an identity.
+        join: Which identities are held against each other, and by what.
+        join_map: Map from their linkage value to the probability that they are one person.
         false_merge_rate: Share of final links that may join two people.
         thresholds: Measured pairs (false-merge rate, link probability); come with the weights.
         lag_s: Seconds from the end of a track to its final decision.
@@ -81,6 +84,8 @@ class EngineSettings:
     link_offset: float = 0.0
     neighbours: NeighbourSettings = field(default_factory=NeighbourSettings)
     linkage: Linkage = field(default_factory=Linkage)
+    join: JoinSettings = field(default_factory=JoinSettings)
+    join_map: JoinMap = field(default_factory=JoinMap)
     false_merge_rate: float = 0.02
     thresholds: tuple[tuple[float, float], ...] = ()
     lag_s: float = 60.0

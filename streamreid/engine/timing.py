@@ -160,6 +160,19 @@ class TimeEvidence:
             )
         return found
 
+    def passing(self, track: Track, other: Track, *, at_s: float) -> TimeTerms:
+        """What the time between two tracks says, whoever was near them, as far as it is trusted.
+
+        Args:
+            track: One track.
+            other: The other.
+            at_s: Event time now, epoch seconds.
+        """
+        if not self.settings.transitions:
+            return NO_TERMS
+        terms = TimeTerms(transition=self._transition(track, other, at_s))
+        return self.trusted(terms, track.camera_id, other.camera_id)
+
     def trusted(self, terms: TimeTerms, first: CameraId, second: CameraId) -> TimeTerms:
         """The same terms without those that are not to be trusted at present."""
         cooccurrence = terms.cooccurrence if self.companions_help.passed else None
@@ -188,9 +201,6 @@ class TimeEvidence:
             belief: Appearance probability of the pair.
             at_s: Event time now, epoch seconds.
         """
-        if track.key in match.taught:
-            return
-        track.taught.add(match.key)
         own, *rest = self.terms(track, [match, *others], at_s=at_s)
         self._examine(track, match, own, rest, at_s)
         if not self.settings.transitions:

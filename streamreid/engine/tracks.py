@@ -63,7 +63,6 @@ class Track:
         scored_count: How many crops it had then.
         listed: Whether it takes part in co-occurrence.
         alike: Whom it looks most like so far, per camera.
-        taught: Tracks with which it has taught the time terms; a pair teaches once.
     """
 
     key: TrackKey
@@ -78,7 +77,6 @@ class Track:
     scored_count: int = 0
     listed: bool = False
     alike: dict[CameraId, Likeness] = field(default_factory=dict)
-    taught: set[TrackKey] = field(default_factory=set)
 
     def span(self) -> Span:
         """Where and when it was seen so far."""

@@ -103,10 +103,24 @@ class Search:
     linked: bool
 
 
-def false_link_rate(searches: Sequence[Search]) -> tuple[int, int]:
-    """Number of links that join two people, and of links."""
-    links = [search for search in searches if search.linked]
-    return sum(not search.correct for search in links), len(links)
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Two identities that the engine made one.
+
+    Attributes:
+        probability: Stated probability that they are one person.
+        correct: Whether both stood for the same person, each for that of most of its tracks.
+    """
+
+    probability: float
+    correct: bool
+
+
+def false_link_rate(searches: Sequence[Search], joins: Sequence[Join] = ()) -> tuple[int, int]:
+    """Number of links that join two people, and of links; a join of two identities is one link."""
+    links = [search.correct for search in searches if search.linked]
+    links += [join.correct for join in joins]
+    return links.count(False), len(links)
 
 
 def clopper_pearson(events: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -1,7 +1,9 @@
 """Fits what the engine decides by on a stream of people that the weights did not train on."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -12,21 +14,34 @@ from streamreid.association.calibration import (
     logit,
     sigmoid,
 )
+from streamreid.association.joining import JoinMap
 from streamreid.engine.coefficients import MODES, Coefficients, LinkCoefficients, Mode
-from streamreid.engine.resolve import PairEvidence
+from streamreid.engine.evidence import PairEvidence
+from streamreid.engine.joining import JoinEvidence
 from streamreid.engine.settings import EngineSettings
-from streamreid.evaluation.clustering import Search, false_link_rate
+from streamreid.evaluation.clustering import Search, majority
 from streamreid.evaluation.replay import Replay
 from streamreid.evaluation.tracklets import Tracklet
 from streamreid.types import Float64Array
 
-Player = Callable[
-    [Sequence[Tracklet], EngineSettings, Callable[[PairEvidence], None] | None], Replay
-]
-"""Replays tracklets with settings, telling a witness about every pair."""
+
+class Player(Protocol):
+    """Replays tracklets with settings, telling witnesses about pairs of tracks and identities."""
+
+    def __call__(
+        self,
+        tracklets: Sequence[Tracklet],
+        settings: EngineSettings,
+        witness: Callable[[PairEvidence], None] | None = None,
+        join_witness: Callable[[JoinEvidence], None] | None = None,
+    ) -> Replay:
+        """Replay once."""
+
 
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2)
-_GRID = (0.4, 0.65, 0.8, 0.9, 0.96)
+_GRID = (0.4, 0.55, 0.65, 0.75, 0.82, 0.88, 0.92, 0.96)
+_JOIN_GRID = (0.7, 0.85)
+_NEVER = JoinMap(offset=-1e6)
 _TERMS: dict[Mode, tuple[bool, bool]] = {
     "appearance": (False, False),
     "cooccurrence": (True, False),
@@ -121,6 +136,49 @@ def fit_link_map(searches: Sequence[Search]) -> tuple[float, float]:
     return max(float(slope), 0.05), float(offset)
 
 
+def fit_join_map(
+    streams: Sequence[Sequence[Tracklet]], play: Player, settings: EngineSettings
+) -> JoinMap:
+    """How likely two identities that a track brought up are one person.
+
+    They are held against each other at usual thresholds without being joined. However often the
+    same two come up, together they count once.
+
+    Args:
+        streams: Streams with known truth.
+        play: Replays one.
+        settings: Everything but the threshold and the map.
+
+    Returns:
+        The map; one that never joins when two identities of one person, or of two, never came up.
+    """
+    rows: list[tuple[float, float]] = []
+    same: list[float] = []
+    weights: list[float] = []
+    for chance in _JOIN_GRID:
+        trial = replace(
+            settings, thresholds=((0.5, chance),), false_merge_rate=0.5, join_map=_NEVER
+        )
+        for stream in streams:
+            person = {tracklet.track: tracklet.person for tracklet in stream}
+            found: list[JoinEvidence] = []
+            play(stream, trial, None, found.append)
+            often = Counter((one.kept[0], one.gone[0]) for one in found)
+            for one in found:
+                kept, gone = (
+                    majority([person[key] for key in side]) for side in (one.kept, one.gone)
+                )
+                rows.append((one.value, float(np.log(max(one.pairs, 1)))))
+                same.append(float(kept == gone))
+                weights.append(1.0 / often[one.kept[0], one.gone[0]])
+    if len(set(same)) < 2:
+        return _NEVER
+    offset, slope, size = fit_logistic(
+        np.array(rows), np.array(same), weights=np.array(weights), ridge=1.0
+    ).tolist()
+    return JoinMap(max(slope, 0.05), offset, max(-size, 0.0))
+
+
 def fit_thresholds(
     streams: Sequence[Sequence[Tracklet]], play: Player, settings: EngineSettings
 ) -> tuple[tuple[float, float], ...]:
@@ -139,8 +197,8 @@ def fit_thresholds(
         wrong = links = 0
         trial = replace(settings, thresholds=((0.5, chance),), false_merge_rate=0.5)
         for stream in streams:
-            false, total = false_link_rate(play(stream, trial, None).searches)
-            wrong, links = wrong + false, links + total
+            figures = play(stream, trial, None).figures
+            wrong, links = wrong + figures.false_links, links + figures.links
         # Laplace's rule keeps a rate that was never seen above 0.
         rates.append((wrong + 0.5) / (links + 1.0))
         chances.append(chance)
@@ -159,7 +217,7 @@ def fit_all(
     lag_s: float,
     say: Callable[[str], None] = lambda _: None,
 ) -> Coefficients:
-    """Fit pair models, link maps and thresholds of every mode.
+    """Fit pair models, link and join maps and thresholds of every mode.
 
     Args:
         streams: Streams with known truth; people that the weights did not train on.
@@ -175,11 +233,17 @@ def fit_all(
     found = replace(start, models=models, links={})
     links: dict[Mode, LinkCoefficients] = {}
     for mode in MODES:
-        plain = found.settings(mode, lag_s=lag_s, thresholds=((0.5, 0.5),), false_merge_rate=0.5)
+        plain = replace(
+            found.settings(mode, lag_s=lag_s, thresholds=((0.5, 0.5),), false_merge_rate=0.5),
+            join_map=_NEVER,
+        )
         searches = [search for stream in streams for search in play(stream, plain, None).searches]
         slope, offset = fit_link_map(searches)
         mapped = replace(plain, link_slope=slope, link_offset=offset)
-        links[mode] = LinkCoefficients(slope, offset, fit_thresholds(streams, play, mapped))
+        joins = fit_join_map(streams, play, mapped)
+        mapped = replace(mapped, join_map=joins)
+        thresholds = fit_thresholds(streams, play, mapped)
+        links[mode] = LinkCoefficients(slope, offset, thresholds, joins)
         say(f"{mode}: {links[mode]}")
     return replace(found, links=links)
 

@@ -1,6 +1,6 @@
 """Drives the engine with a data set as if it were live, and measures what it decided."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,14 +8,16 @@ import numpy as np
 
 from streamreid.association.calibration import expected_calibration_error
 from streamreid.association.constraints import CameraPair, Span, violations
-from streamreid.association.ledger import Decision, replay
+from streamreid.association.ledger import ENGINE, Decision, replay
 from streamreid.engine.engine import Engine
 from streamreid.engine.events import CropAdded, Outcome, TrackClosed, TrackSeen, TransitionUpdate
+from streamreid.engine.evidence import PairEvidence
 from streamreid.engine.inbox import event_time_s
-from streamreid.engine.resolve import PairEvidence
+from streamreid.engine.joining import JoinEvidence
 from streamreid.engine.settings import EngineSettings
 from streamreid.evaluation.clustering import (
     ClusterFigures,
+    Join,
     Search,
     cluster_figures,
     false_link_rate,
@@ -33,8 +35,10 @@ class StreamFigures:
 
     Attributes:
         clusters: Final identities against the truth.
-        links: Final links to an identity that existed already.
+        links: Final links to an identity that existed already, joins of two identities included.
         false_links: Those of them that join two people.
+        joins: Joins of two identities.
+        false_joins: Those of them whose identities stood for two people.
         new_person_errors: Strangers taken for somebody, and known people taken for new.
         fnir_at_fpir_10: Known people missed when 10 % of strangers pass.
         fnir_at_fpir_1: The same at 1 %.
@@ -47,6 +51,8 @@ class StreamFigures:
     clusters: ClusterFigures
     links: int
     false_links: int
+    joins: int
+    false_joins: int
     new_person_errors: tuple[int, int]
     fnir_at_fpir_10: float
     fnir_at_fpir_1: float
@@ -67,7 +73,8 @@ class Replay:
 
     Attributes:
         rows: The ledger, in order.
-        searches: One per final engine decision, in order.
+        searches: One per track that the engine settled, in order.
+        joins: One per join of two identities, in order.
         figures: What was measured.
         transitions: Learned transition times of every camera pair, as they were last handed out.
         warnings: What the engine told an operator at any time, each text once.
@@ -76,6 +83,7 @@ class Replay:
 
     rows: tuple[Decision, ...]
     searches: tuple[Search, ...]
+    joins: tuple[Join, ...]
     figures: StreamFigures
     transitions: tuple[TransitionUpdate, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -113,6 +121,7 @@ def run_stream(
     all_camera_pairs: frozenset[CameraPair] = frozenset(),
     progress: Callable[[int], None] | None = None,
     witness: Callable[[PairEvidence], None] | None = None,
+    join_witness: Callable[[JoinEvidence], None] | None = None,
 ) -> Replay:
     """Replay tracklets in order of time through the engine.
 
@@ -124,8 +133,9 @@ def run_stream(
         all_camera_pairs: Pairs for which being in both at once is counted.
         progress: Called with the number of tracklets that have ended.
         witness: Told everything about every pair whose track becomes final.
+        join_witness: Told about every two identities that were held against each other.
     """
-    engine = Engine(scorer, settings=settings, witness=witness)
+    engine = Engine(scorer, settings=settings, witness=witness, join_witness=join_witness)
     rows: list[Decision] = []
     learned: dict[CameraPair, TransitionUpdate] = {}
     warnings: dict[str, None] = {}
@@ -148,11 +158,12 @@ def run_stream(
     outcome = engine.close(tracklets[-1].ended_at_s if tracklets else 0.0)
     rows.extend(outcome.decisions)
     learned.update(_by_pair(outcome))
-    searches = judge(rows, {tracklet.track: tracklet.person for tracklet in tracklets})
+    searches, joins = judge(rows, {tracklet.track: tracklet.person for tracklet in tracklets})
     return Replay(
         tuple(rows),
         tuple(searches),
-        _figures(tracklets, rows, searches, all_camera_pairs),
+        tuple(joins),
+        _figures(tracklets, rows, searches, joins, all_camera_pairs),
         tuple(learned.values()),
         tuple(warnings),
         engine.violations,
@@ -163,39 +174,84 @@ def _by_pair(outcome: Outcome) -> dict[CameraPair, TransitionUpdate]:
     return {(row.from_camera_id, row.to_camera_id): row for row in outcome.transitions}
 
 
-def judge(rows: Sequence[Decision], person: dict[TrackKey, int]) -> list[Search]:
+def judge(
+    rows: Sequence[Decision], person: Mapping[TrackKey, int]
+) -> tuple[list[Search], list[Join]]:
     """Hold every final engine decision against the truth, in the order they were made.
 
     An identity stands for the person of most of its tracks that were final before; a person is
-    known when one of their tracks was.
+    known when one of their tracks was. The rows with which one identity moves into another are one
+    join, however many tracks move.
 
     Args:
         rows: The ledger.
         person: True person of every track.
+
+    Returns:
+        One search per settled track, and one join per identity that became part of another.
     """
-    members: dict[IdentityId, list[int]] = {}
-    seen: set[int] = set()
-    searches = []
+    truth = _Truth(person)
+    searches: list[Search] = []
+    joins: list[Join] = []
+    joined: set[tuple[IdentityId, IdentityId, float]] = set()
     for row in rows:
-        if not row.final or row.actor != "engine":
+        if not row.final or row.actor != ENGINE:
             continue
-        truth = person[row.track]
-        linked = row.identity_id in members
+        before = truth.home.get(row.track)
+        if before is None:
+            searches.append(truth.search(row))
+        elif (change := (before, row.identity_id, row.decided_at_s)) not in joined:
+            joined.add(change)
+            joins.append(Join(row.probability, truth.agree(before, row.identity_id)))
+        truth.move(row.track, row.identity_id)
+    return searches, joins
+
+
+class _Truth:
+    """Who the identities stand for, while the rows of a ledger are read."""
+
+    def __init__(self, person: Mapping[TrackKey, int]) -> None:
+        self._person = person
+        self._members: dict[IdentityId, list[TrackKey]] = {}
+        self._seen: set[int] = set()
+        self.home: dict[TrackKey, IdentityId] = {}
+
+    def stands_for(self, identity: IdentityId | None) -> int | None:
+        """The person of most of its tracks; None for an identity without any."""
+        members = None if identity is None else self._members.get(identity)
+        return majority([self._person[track] for track in members]) if members else None
+
+    def agree(self, first: IdentityId, second: IdentityId) -> bool:
+        """Whether two identities stand for one person."""
+        return self.stands_for(first) == self.stands_for(second)
+
+    def search(self, row: Decision) -> Search:
+        """The row that settled a track, as a search among the identities known before."""
+        person = self._person[row.track]
+        linked = row.identity_id in self._members
         candidate = row.identity_id if linked else row.runner_up_identity_id
         probability = row.probability if linked else row.runner_up_probability
-        correct = candidate in members and majority(members[candidate]) == truth
-        if candidate not in members:
-            probability = 0.0
-        searches.append(Search(truth in seen, float(probability or 0.0), correct, linked))
-        members.setdefault(row.identity_id, []).append(truth)
-        seen.add(truth)
-    return searches
+        found = self.stands_for(candidate)
+        chance = 0.0 if found is None else float(probability or 0.0)
+        return Search(person in self._seen, chance, found == person, linked)
+
+    def move(self, track: TrackKey, identity: IdentityId) -> None:
+        """A track belongs to an identity from now on."""
+        before = self.home.get(track)
+        if before is not None:
+            self._members[before].remove(track)
+            if not self._members[before]:
+                del self._members[before]
+        self.home[track] = identity
+        self._members.setdefault(identity, []).append(track)
+        self._seen.add(self._person[track])
 
 
 def _figures(
     tracklets: Sequence[Tracklet],
     rows: Sequence[Decision],
     searches: Sequence[Search],
+    joins: Sequence[Join],
     camera_pairs: frozenset[CameraPair],
 ) -> StreamFigures:
     held = replay(rows)
@@ -206,7 +262,7 @@ def _figures(
         for one, item in zip(identity, known, strict=True)
     ]
     same_camera = len(violations(spans))
-    false_links, links = false_link_rate(searches)
+    false_links, links = false_link_rate(searches, joins)
     probability: Float64Array = np.array([search.probability for search in searches])
     correct: Float64Array = np.array([float(search.correct) for search in searches])
     asked = probability > 0
@@ -214,6 +270,8 @@ def _figures(
         clusters=cluster_figures([item.person for item in known], identity),
         links=links,
         false_links=false_links,
+        joins=len(joins),
+        false_joins=sum(not join.correct for join in joins),
         new_person_errors=(
             sum(search.linked and not search.known for search in searches),
             sum(search.known and not search.linked for search in searches),

@@ -8,7 +8,8 @@ import numpy as np
 
 from streamreid.association.constraints import pair_of
 from streamreid.engine.coefficients import MODES, Coefficients, Mode
-from streamreid.engine.resolve import PairEvidence
+from streamreid.engine.evidence import PairEvidence
+from streamreid.engine.joining import JoinEvidence
 from streamreid.engine.settings import EngineSettings
 from streamreid.evaluation.clustering import clopper_pearson
 from streamreid.evaluation.crop_cache import CropCache, RememberingScorer
@@ -41,6 +42,7 @@ class Stage:
         tracklets: Sequence[Tracklet],
         settings: EngineSettings,
         witness: Callable[[PairEvidence], None] | None = None,
+        join_witness: Callable[[JoinEvidence], None] | None = None,
     ) -> Replay:
         """Replay tracklets once."""
         cameras = sorted({tracklet.camera_id for tracklet in tracklets})
@@ -55,6 +57,7 @@ class Stage:
             all_camera_pairs=pairs,
             progress=self.progress,
             witness=witness,
+            join_witness=join_witness,
         )
 
 
@@ -135,6 +138,8 @@ def plain_figures(figures: StreamFigures) -> dict[str, Any]:
         "false_splits": clusters.false_splits,
         "links": figures.links,
         "false_links": figures.false_links,
+        "joins": figures.joins,
+        "false_joins": figures.false_joins,
         "false_link_rate": figures.false_link_rate,
         "false_link_rate_interval_95": [low, high],
         "strangers_taken_for_known": figures.new_person_errors[0],

@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from streamreid.association.ledger import ENGINE
 from streamreid.engine.events import (
     Decision,
     IdentityUpdate,
@@ -50,6 +51,7 @@ def restore(store: StoreWriter, *, since_s: float) -> RestoredState:
             transitions=_transitions(store),
             next_identity_id=_next_identity_id(store),
             records=_records(store),
+            corrected=_corrected(store, since_s),
         )
 
 
@@ -167,6 +169,17 @@ def _identities(store: StoreWriter, since_s: float) -> tuple[IdentityUpdate, ...
         )
         for key, status, created, seen, into in rows
     )
+
+
+def _corrected(store: StoreWriter, since_s: float) -> tuple[IdentityId, ...]:
+    """Identities of recent tracks that an operator decided about, however long ago."""
+    rows = store.connection.execute(
+        "SELECT DISTINCT identity_id FROM decisions WHERE actor != ? AND identity_id IN "
+        "(SELECT identity_id FROM tracks WHERE coalesce(ended_at, seen_at) >= ? "
+        "OR ended_at IS NULL) ORDER BY identity_id",
+        (ENGINE, since_s),
+    )
+    return tuple(IdentityId(row[0]) for row in rows)
 
 
 def _decisions(store: StoreWriter, since_s: float) -> tuple[Decision, ...]:

@@ -1,9 +1,11 @@
 """Shipped coefficients load, fit their weights, and a damaged file says so."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from streamreid.association.joining import JoinSettings
 from streamreid.config.coefficients import (
     coefficients_for,
     read_coefficients,
@@ -36,6 +38,20 @@ def test_a_site_has_its_own_while_they_fit_the_weights(tmp_path: Path) -> None:
     assert read_coefficients(site_file(store)) == mine
     assert coefficients_for(store, "default", "abc") == mine
     assert coefficients_for(store, "default", "other").calibration_offset == 0.0
+
+
+def test_a_file_from_before_joins_keeps_its_thresholds_by_joining_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    write_coefficients(path, Coefficients(join=JoinSettings(tries=3, bridge=0.5)))
+    assert read_coefficients(path).join == JoinSettings(tries=3, bridge=0.5)
+    plain = json.loads(path.read_text())
+    del plain["join"]
+    path.write_text(json.dumps(plain))
+    with pytest.raises(ConfigError, match="join"):
+        read_coefficients(path)
+    path.write_text(json.dumps({**plain, "format": 1}))
+    assert read_coefficients(path).join.tries == 0
+    assert read_coefficients(path).settings("full").join.tries == 0
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', '{"format": 2}'])

@@ -74,7 +74,7 @@ class PlantedScorer:
 
 @dataclass(frozen=True)
 class Walk:
-    """One track with known truth."""
+    """One track with known truth; `look` turns the person, in degrees: 0 is the front."""
 
     track: int
     person: int
@@ -82,6 +82,7 @@ class Walk:
     started_at_s: float
     ended_at_s: float
     crops: int = 2
+    look: float = 0.0
 
 
 @dataclass
@@ -98,7 +99,10 @@ class Scene:
         people = np.eye(64, dtype=np.float32)
         for walk in self.walks:
             for number in range(walk.crops):
-                vector = people[walk.person] + self.noise * rng.standard_normal(64)
+                angle = np.deg2rad(walk.look)
+                side = people[63 - walk.person]
+                person = np.cos(angle) * people[walk.person] + np.sin(angle) * side
+                vector = person + self.noise * rng.standard_normal(64)
                 self.vectors[self.entry(walk, number)] = (vector / np.linalg.norm(vector)).astype(
                     np.float32
                 )

@@ -1,5 +1,6 @@
 """A replay drives the same engine as a run, and its figures are those of its ledger."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from streamreid.association.ledger import Decision
 from streamreid.engine.coefficients import Coefficients, from_plain, to_plain
 from streamreid.engine.settings import EngineSettings, TimeSettings
+from streamreid.evaluation.clustering import Join, false_link_rate
 from streamreid.evaluation.crop_cache import CropCache, RememberingScorer
 from streamreid.evaluation.fit import PairTable, collect_pairs, fit_all, fit_models, log_loss
 from streamreid.evaluation.replay import chosen_images, entry_keys, judge, run_stream
@@ -136,7 +138,9 @@ def test_ablation_covers_every_mode_and_shuffles_only_times() -> None:
 
 def test_searches_are_judged_by_what_was_known_before() -> None:
     rows = [row(1, 1), row(2, 1, 0.9), row(3, 2), row(4, 1, 0.8), row(5, 3, other=1)]
-    found = judge(rows, {TrackKey(n): p for n, p in ((1, 7), (2, 7), (3, 8), (4, 8), (5, 7))})
+    person = {TrackKey(n): p for n, p in ((1, 7), (2, 7), (3, 8), (4, 8), (5, 7))}
+    found, joins = judge(rows, person)
+    assert joins == []
     assert [(s.known, s.correct, s.linked) for s in found] == [
         (False, False, False),
         (True, True, True),
@@ -144,6 +148,30 @@ def test_searches_are_judged_by_what_was_known_before() -> None:
         (True, False, True),
         (True, True, False),
     ]
+
+
+def test_a_join_is_one_link_however_many_tracks_move() -> None:
+    """Identity 2 (person 8, twice) joins 1 (person 7): one false link, and 1 is then person 8's."""
+    rows = [row(1, 1), row(2, 2), row(3, 2, 0.9)]
+    rows += [joined(2, 1, at_s=10.0), joined(3, 1, at_s=10.0), row(4, 1, 0.8)]
+    person = {TrackKey(n): p for n, p in ((1, 7), (2, 8), (3, 8), (4, 8), (5, 9), (6, 9))}
+    searches, joins = judge(rows, person)
+    assert joins == [Join(0.7, correct=False)]
+    assert [search.correct for search in searches if search.linked] == [True, True]
+    assert false_link_rate(searches, joins) == (1, 3)
+    rows = [row(5, 5), row(6, 6), joined(6, 5, at_s=10.0)]
+    assert judge(rows, person)[1] == [Join(0.7, correct=True)]
+
+
+def test_what_operators_move_is_not_held_against_the_engine() -> None:
+    rows = [row(1, 1), row(2, 2), replace(joined(2, 1, at_s=10.0), actor="ana")]
+    searches, joins = judge(rows, {TrackKey(1): 7, TrackKey(2): 8})
+    assert (len(searches), joins) == (2, [])
+
+
+def joined(track: int, into: int, *, at_s: float) -> Decision:
+    moved = replace(row(track, into, 0.7), reason="merged", decided_at_s=at_s)
+    return replace(moved, revision=1)
 
 
 def row(track: int, identity: int, chance: float = 0.5, other: int | None = None) -> Decision:
