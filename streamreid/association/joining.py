@@ -20,17 +20,22 @@ class JoinSettings:
             identity that it brings up.
         tracks: Latest tracks of each identity that are compared.
         least_pairs: Compared pairs that a join needs.
+        least_probability: How sure a join must be where a link need not: a wrong one moves many
+            tracks at once.
     """
 
     tries: int = 2
     bridge: float = 2.0
     tracks: int = 8
     least_pairs: int = 2
+    least_probability: float = 0.95
 
     def __post_init__(self) -> None:
         for name in ("tries", "bridge"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        if not 0.0 < self.least_probability < 1.0:
+            raise ValueError(f"least_probability must be in (0, 1), got {self.least_probability}")
         for name in ("tracks", "least_pairs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

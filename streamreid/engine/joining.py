@@ -98,7 +98,7 @@ class Joiner:
         evidence: What time says.
         pairs: What is known about pairs of tracks.
         links: From linkage values to probabilities.
-        threshold: Probability from which a join is made.
+        threshold: Probability from which a link is made.
         witness: Told about every two identities that were held against each other.
     """
 
@@ -116,7 +116,7 @@ class Joiner:
         self._time = evidence.time
         self._pairs = pairs
         self._links = links
-        self._threshold = threshold
+        self._threshold = max(threshold, memory.settings.join.least_probability)
         self._witness = witness
 
     def join(self, bridges: Sequence[Bridge], at_s: float) -> None:

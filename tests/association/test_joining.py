@@ -1,6 +1,7 @@
 """The evidence that two identities are one person, and what it is worth."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,9 +64,16 @@ def test_nothing_known_is_never_joined() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"tries": -1}, {"bridge": -0.1}, {"tracks": 0}, {"least_pairs": 0}]
+    "wrong",
+    [
+        {"tries": -1},
+        {"bridge": -0.1},
+        {"tracks": 0},
+        {"least_pairs": 0},
+        {"least_probability": 1.0},
+    ],
 )
-def test_settings_out_of_range_are_refused(wrong: dict[str, int]) -> None:
+def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         JoinSettings(**wrong)
 

@@ -1,19 +1,28 @@
 """Identities that turn out to be one person become one, unless anything speaks against it."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from streamreid.association.joining import JoinSettings
 from streamreid.association.ledger import replay
 from streamreid.engine.engine import Engine
-from streamreid.engine.events import CropAdded, Decision, IdentityUpdate, OperatorCommand
+from streamreid.engine.events import (
+    CropAdded,
+    Decision,
+    IdentityUpdate,
+    OperatorCommand,
+    RestoredState,
+    RestoredTrack,
+)
 from streamreid.engine.inbox import event_time_s
 from streamreid.engine.settings import EngineSettings
 from streamreid.types import CameraId, IdentityId, TrackKey
 from tests.engine.planted import PlantedScorer, Scene, Walk
 
-SETTINGS = EngineSettings(false_merge_rate=0.05, lag_s=20.0, delivery_s=2.0)
+JOIN = JoinSettings(least_probability=0.6)
+SETTINGS = EngineSettings(false_merge_rate=0.05, lag_s=20.0, delivery_s=2.0, join=JOIN)
 APART = frozenset({(CameraId("hall"), CameraId("yard"))})
 
 FRONT = Walk(1, 0, "door", 0.0, 8.0, look=0)
@@ -34,6 +43,7 @@ class Run:
         self.scene = Scene(walks, noise=0.01)
         self.scorer = self.scene.scorer() if scorer is None else scorer
         self.scorer.vectors = self.scene.vectors
+        self._settings = settings
         self.engine = Engine(self.scorer, settings=settings)
         self.rows: list[Decision] = []
         self.identities: dict[int, IdentityUpdate] = {}
@@ -58,6 +68,35 @@ class Run:
         keys = tuple(TrackKey(track) for track in tracks)
         command = OperatorCommand(verb, IdentityId(first), other, keys, actor="ana")  # type: ignore[arg-type]
         self._keep(self.engine.observe(command, self.now_s))
+
+    def restart(
+        self, *, decisions: tuple[Decision, ...], corrected: tuple[IdentityId, ...]
+    ) -> None:
+        """Go on in a new engine that knows the tracks, and the operators from these only."""
+        held = replay(self.rows)
+        tracks = tuple(
+            RestoredTrack(
+                TrackKey(walk.track),
+                CameraId(walk.camera),
+                walk.started_at_s,
+                walk.ended_at_s,
+                ended=True,
+                entry_ids=tuple(crop.entry_id for crop in crops),
+                entry_times_s=tuple(crop.captured_at_s for crop in crops),
+                entry_qualities=tuple(crop.quality for crop in crops),
+                identity_id=held[TrackKey(walk.track)].identity_id,
+                revision=held[TrackKey(walk.track)].revision,
+                final=True,
+            )
+            for walk in self.scene.walks
+            if TrackKey(walk.track) in held
+            and (crops := [e for e in self.scene.events(walk) if isinstance(e, CropAdded)])
+        )
+        self.engine = Engine(self.scorer, settings=self._settings)
+        state = RestoredState(
+            tracks, tuple(self.identities.values()), decisions, (), max(self.identities) + 1
+        )
+        self.engine.restore(replace(state, corrected=corrected))
 
     def of(self, track: int) -> int:
         """Identity of a track."""
@@ -100,11 +139,21 @@ def test_nothing_is_joined_without_a_bridge() -> None:
     assert run.joins() == []
 
 
-def test_no_tries_no_joins() -> None:
-    run = Run([FRONT, BACK, SIDE], replace(SETTINGS, join=JoinSettings(tries=0)))
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, True),
+        ({"tries": 0}, False),
+        ({"least_pairs": 3}, False),
+        ({"least_probability": 0.999}, False),
+    ],
+    ids=str,
+)
+def test_settings_say_how_much_a_join_needs(change: dict[str, Any], expected: bool) -> None:
+    run = Run([FRONT, BACK, SIDE], replace(SETTINGS, join=replace(JOIN, **change)))
     for walk in run.scene.walks:
         run.send(walk)
-    assert run.of(1) != run.of(2)
+    assert (run.of(1) == run.of(2)) is expected
 
 
 @pytest.mark.parametrize(
@@ -144,7 +193,7 @@ def test_every_remembered_track_counts_against_a_join() -> None:
             start_s = 80.0 * (number + 1) + look * 2 / 3
             walks.append(Walk(len(walks) + 1, 0, "hall", start_s, start_s + 8.0, look=look))
     side = Walk(len(walks) + 1, 0, "yard", 600.0, 608.0, look=30)
-    latest = replace(SETTINGS, join=JoinSettings(tracks=2))
+    latest = replace(SETTINGS, join=replace(JOIN, tracks=2))
     run = Run([*walks, side], latest)
     for walk in run.scene.walks:
         run.send(walk)
@@ -183,6 +232,22 @@ def test_what_an_operator_set_apart_stays_apart(verb: str) -> None:
     run.send(run.scene.walks[3])
     assert (run.of(1), run.of(2)) == (first, second)
     assert run.joins() == []
+
+
+def test_what_an_operator_set_apart_stays_apart_after_a_restart() -> None:
+    """The new process knows of the operator from rows, or, where these are too old, by name."""
+    for told_by in ("rows", "names", "nobody"):
+        run = Run([FRONT, BACK, SIDE])
+        run.send(FRONT)
+        run.send(BACK)
+        run.order("reject", run.of(1), run.of(2))
+        first, second = run.of(1), run.of(2)
+        run.restart(
+            decisions=tuple(run.rows) if told_by == "rows" else (),
+            corrected=(IdentityId(first), IdentityId(second)) if told_by == "names" else (),
+        )
+        run.send(SIDE)
+        assert (run.of(1) != run.of(2)) is (told_by != "nobody")
 
 
 def test_tracks_that_an_operator_confirmed_are_not_moved_but_others_join_them() -> None:
@@ -234,7 +299,7 @@ def test_an_operator_can_undo_a_merge_into_which_the_engine_joined_more() -> Non
 
 def test_an_identity_older_than_memory_is_not_taken_apart() -> None:
     """Its first tracks are forgotten: neither their rows nor their places could be looked at."""
-    latest = replace(SETTINGS, join=JoinSettings(tracks=2))
+    latest = replace(SETTINGS, join=replace(JOIN, tracks=2))
     back = [
         replace(BACK, track=10 + n, started_at_s=30.0 + 60 * n, ended_at_s=38.0 + 60 * n)
         for n in range(6)

@@ -1,18 +1,28 @@
 """A replay drives the same engine as a run, and its figures are those of its ledger."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from streamreid.association.joining import JoinMap, JoinSettings
 from streamreid.association.ledger import Decision
 from streamreid.engine.coefficients import Coefficients, from_plain, to_plain
+from streamreid.engine.joining import JoinEvidence
 from streamreid.engine.settings import EngineSettings, TimeSettings
 from streamreid.evaluation.clustering import Join, false_link_rate
 from streamreid.evaluation.crop_cache import CropCache, RememberingScorer
-from streamreid.evaluation.fit import PairTable, collect_pairs, fit_all, fit_models, log_loss
-from streamreid.evaluation.replay import chosen_images, entry_keys, judge, run_stream
+from streamreid.evaluation.fit import (
+    PairTable,
+    collect_pairs,
+    fit_all,
+    fit_join_map,
+    fit_models,
+    log_loss,
+)
+from streamreid.evaluation.replay import Replay, chosen_images, entry_keys, judge, run_stream
 from streamreid.evaluation.stream import Stage, ablation, of_ids_every, shuffled_ablation
 from streamreid.evaluation.tracklets import Tracklet, numbered
 from streamreid.types import CameraId, Float32Array, IdentityId, TrackKey
@@ -112,6 +122,54 @@ def test_pairs_are_collected_with_their_truth() -> None:
     assert 0 < pairs.same.mean() < 1
     assert pairs.logit[pairs.same > 0].mean() > pairs.logit[pairs.same == 0].mean()
     assert np.isfinite(pairs.transition).any()
+
+
+def test_a_join_map_learns_what_tells_identities_apart_and_counts_each_two_once() -> None:
+    stream = stream_of(40)
+    of = {item.person: item.track for item in stream}
+    rng = np.random.default_rng(3)
+    found = []
+    for number in range(300):
+        one, other = (int(person) for person in rng.choice(40, 2, replace=False) + 1)
+        same, pairs = number % 2 == 0, int(rng.integers(1, 30))
+        value = 2.0 * same + 0.5 * float(np.log(pairs)) + float(rng.normal(0, 1))
+        gone = TrackKey(of[one if same else other] * 1000 + number)
+        found.append((JoinEvidence((of[one],), (gone,), value, pairs), one if same else other))
+    people = [
+        replace(stream[0], track=evidence.gone[0], person=person) for evidence, person in found
+    ]
+
+    def fitted(often: int) -> JoinMap:
+        def play(
+            tracklets: Sequence[Tracklet],
+            settings: EngineSettings,
+            witness: object = None,
+            join_witness: Callable[[JoinEvidence], None] | None = None,
+        ) -> Replay:
+            assert join_witness is not None
+            for number, (evidence, _) in enumerate(found):
+                for _ in range(often if number < 50 else 1):
+                    join_witness(evidence)
+            return None  # type: ignore[return-value]
+
+        return fit_join_map([[*stream, *people]], play, EngineSettings())
+
+    once = fitted(1)
+    assert once.slope > 0.5
+    assert once.size > 0.2
+    assert once.probability(3.0, 1) > 0.9
+    assert once.probability(-1.0, 1) < 0.2
+    often = fitted(20)
+    assert (often.slope, often.offset, often.size) == pytest.approx(
+        (once.slope, once.offset, once.size)
+    )
+
+
+def test_without_evidence_nobody_is_ever_joined() -> None:
+    stream = stream_of(4)
+    settings = EngineSettings(lag_s=15.0, join=JoinSettings(tries=0))
+    never = fit_join_map([stream], stage_of(stream, 0.3).play, settings)
+    assert never.probability(30.0, 1) == pytest.approx(0.0)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """What comes back after a restart."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from streamreid.engine.events import Outcome, TimeRecord, TransitionUpdate
@@ -44,6 +45,24 @@ def test_tracks_come_back_with_crops_and_their_last_decision(tmp_path: Path) -> 
         assert state.next_identity_id == 78
         assert last_event_s(store) == 160.0
         assert len(restore(store, since_s=0.0).tracks) == 2
+
+
+def test_what_an_operator_decided_about_an_identity_long_ago_still_counts(tmp_path: Path) -> None:
+    """Its corrected track is too old to come back, but the identity lives on in a recent one."""
+    with open_writer(tmp_path / "s.sqlite") as store:
+        old, new, other = full_batch(store, 1), full_batch(store, 50), full_batch(store, 70)
+        for batch in (old, new, other):
+            store.commit(batch)
+        by_operator = outcome(old.crops[0].track, 7, revision=1)
+        row = replace(by_operator.decisions[0], actor="ana", reason="split", final=True)
+        store.commit(Batch(outcome=replace(by_operator, decisions=(row,))))
+        store.commit(Batch(outcome=outcome(new.crops[0].track, 7, revision=1)))
+        store.commit(Batch(outcome=outcome(other.crops[0].track, 8, revision=1)))
+        state = restore(store, since_s=140.0)
+        assert old.crops[0].track not in {track.track for track in state.tracks}
+        assert {identity.identity_id for identity in state.identities} == {7, 8}
+        assert state.corrected == (7,)
+        assert restore(store, since_s=165.0).corrected == ()
 
 
 def test_open_and_undecided_tracks_always_come_back(tmp_path: Path) -> None:
