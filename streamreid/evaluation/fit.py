@@ -1,11 +1,12 @@
 """Fits what the engine decides by on a stream of people that the weights did not train on."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from streamreid.association.calibration import (
     DecisionModel,
@@ -39,7 +40,9 @@ class Player(Protocol):
 
 
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2)
-_GRID = (0.4, 0.55, 0.65, 0.75, 0.82, 0.88, 0.92, 0.96)
+_GRID = (0.4, 0.65, 0.8, 0.9, 0.96)
+_REFINEMENTS = 6
+_FINE_RATES = (0.008, 0.12)
 _JOIN_GRID = (0.7, 0.85)
 _NEVER = JoinMap(offset=-1e6)
 _TERMS: dict[Mode, tuple[bool, bool]] = {
@@ -192,21 +195,49 @@ def fit_thresholds(
     Returns:
         Pairs (false-merge rate, link probability), rates ascending.
     """
-    chances, rates = [], []
-    for chance in _GRID:
-        wrong = links = 0
-        trial = replace(settings, thresholds=((0.5, chance),), false_merge_rate=0.5)
-        for stream in streams:
-            figures = play(stream, trial, None).figures
-            wrong, links = wrong + figures.false_links, links + figures.links
-        # Laplace's rule keeps a rate that was never seen above 0.
-        rates.append((wrong + 0.5) / (links + 1.0))
-        chances.append(chance)
-    falling = np.minimum.accumulate(rates)
-    odds = [logit(chance) for chance in chances]
-    order = np.argsort(falling, kind="stable")
-    found = np.interp(np.log(RATES), np.log(falling[order]), np.array(odds)[order])
+    measured = {chance: _false_links(streams, play, settings, chance) for chance in _GRID}
+    for _ in range(_REFINEMENTS):
+        chance = _widest_gap(measured)
+        if chance is None:
+            break
+        measured[chance] = _false_links(streams, play, settings, chance)
+    chances, rates = _falling(measured)
+    odds = np.array([logit(chance) for chance in chances])
+    found = np.interp(np.log(RATES), np.log(rates[::-1]), odds[::-1])
     return tuple((rate, sigmoid(float(value))) for rate, value in zip(RATES, found, strict=True))
+
+
+def _false_links(
+    streams: Sequence[Sequence[Tracklet]], play: Player, settings: EngineSettings, chance: float
+) -> tuple[int, int]:
+    """False links and links over all streams when links are made from a probability on."""
+    trial = replace(settings, thresholds=((0.5, chance),), false_merge_rate=0.5)
+    figures = [play(stream, trial).figures for stream in streams]
+    return sum(one.false_links for one in figures), sum(one.links for one in figures)
+
+
+def _falling(measured: Mapping[float, tuple[int, int]]) -> tuple[list[float], Float64Array]:
+    """Probabilities ascending, and the rate at each, made to fall as it must (isotonic)."""
+    chances = sorted(measured)
+    # Laplace's rule keeps a rate that was never seen above 0.
+    rates = [(measured[chance][0] + 0.5) / (measured[chance][1] + 1.0) for chance in chances]
+    weights = [measured[chance][1] + 1.0 for chance in chances]
+    result: Float64Array = isotonic_regression(rates, weights=weights, increasing=False).x
+    return chances, result
+
+
+def _widest_gap(measured: Mapping[float, tuple[int, int]]) -> float | None:
+    """Where to measure next: inside the largest step of the rate, among rates that are asked for.
+
+    The rate falls steeply there, and a line between far points would miss the stated rate by half.
+    """
+    chances, rates = _falling(measured)
+    inside = np.log(np.clip(rates, *_FINE_RATES))
+    step = inside[:-1] - inside[1:]
+    widest = int(np.argmax(step))
+    if step[widest] < np.log(1.1):
+        return None
+    return sigmoid((logit(chances[widest]) + logit(chances[widest + 1])) / 2)
 
 
 def fit_all(

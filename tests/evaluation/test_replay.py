@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from streamreid.association.calibration import logit
 from streamreid.association.joining import JoinMap, JoinSettings
 from streamreid.association.ledger import Decision
 from streamreid.engine.coefficients import Coefficients, from_plain, to_plain
@@ -20,6 +22,7 @@ from streamreid.evaluation.fit import (
     fit_all,
     fit_join_map,
     fit_models,
+    fit_thresholds,
     log_loss,
 )
 from streamreid.evaluation.replay import Replay, chosen_images, entry_keys, judge, run_stream
@@ -163,6 +166,46 @@ def test_a_join_map_learns_what_tells_identities_apart_and_counts_each_two_once(
     assert (often.slope, often.offset, often.size) == pytest.approx(
         (once.slope, once.offset, once.size)
     )
+
+
+@pytest.mark.parametrize("steepness", [1.5, 3.0, 6.0])
+def test_thresholds_meet_the_stated_rate_where_it_falls_steeply(steepness: float) -> None:
+    """Between points far apart a line misses; measuring more where it is steep does not."""
+
+    def rate(chance: float) -> float:
+        return 0.15 * float(np.exp(-steepness * max(logit(chance) - 1.0, 0.0) ** 1.5))
+
+    asked = []
+
+    def play(
+        tracklets: Sequence[Tracklet],
+        settings: EngineSettings,
+        witness: object = None,
+        join_witness: object = None,
+    ) -> Replay:
+        chance = settings.thresholds[0][1]
+        asked.append(chance)
+        links = 1_000_000
+        figures = SimpleNamespace(links=links, false_links=round(rate(chance) * links))
+        return SimpleNamespace(figures=figures)  # type: ignore[return-value]
+
+    table = fit_thresholds([[]], play, EngineSettings())
+    for stated, chance in table[1:3]:
+        assert rate(chance) == pytest.approx(stated, rel=0.15)
+    assert len(asked) == len(set(asked)) <= 11
+    assert [chance for _, chance in table] == sorted((c for _, c in table), reverse=True)
+
+
+def test_a_rate_that_rises_by_chance_is_smoothed() -> None:
+    def play(tracklets: object, settings: EngineSettings, *_: object) -> Replay:
+        chance = settings.thresholds[0][1]
+        wrong = {0.4: 60, 0.65: 20, 0.8: 30, 0.9: 2, 0.96: 0}.get(round(chance, 2), 25)
+        return SimpleNamespace(figures=SimpleNamespace(links=500, false_links=wrong))  # type: ignore[return-value]
+
+    table = fit_thresholds([[]], play, EngineSettings())  # type: ignore[arg-type]
+    chances = [chance for _, chance in table]
+    assert chances == sorted(chances, reverse=True)
+    assert 0.4 < dict(table)[0.1] < dict(table)[0.02] < 0.96
 
 
 def test_without_evidence_nobody_is_ever_joined() -> None:
