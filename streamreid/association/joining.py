@@ -26,7 +26,7 @@ class JoinSettings:
 
     tries: int = 2
     bridge: float = 2.0
-    tracks: int = 8
+    tracks: int = 4
     least_pairs: int = 2
     least_probability: float = 0.95
 

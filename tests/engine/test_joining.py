@@ -17,6 +17,7 @@ from streamreid.engine.events import (
     RestoredTrack,
 )
 from streamreid.engine.inbox import event_time_s
+from streamreid.engine.joining import JoinEvidence
 from streamreid.engine.settings import EngineSettings
 from streamreid.types import CameraId, IdentityId, TrackKey
 from tests.engine.planted import PlantedScorer, Scene, Walk
@@ -328,18 +329,23 @@ class CountingScorer(PlantedScorer):
 
 
 def test_the_cost_of_joining_does_not_grow_with_age() -> None:
-    """People who keep coming, back and front in turn and held apart, cost the same every time."""
-    walks = [FRONT, replace(BACK, camera="door", started_at_s=4.0, ended_at_s=12.0)]
+    """People who keep coming, back and front in turn and never sure enough, cost the same."""
+    walks = [FRONT, BACK]
     for number in range(60):
-        at_s = 60.0 * (number + 1)
+        at_s = 60.0 * (number + 2)
         look = (0, 60, 30)[number % 3]
         walks.append(Walk(number + 3, 0, "hall", at_s, at_s + 8.0, look=look))
     scorer = CountingScorer({})
-    run = Run(walks, replace(SETTINGS, max_age_s=1e6), scorer)
+    settings = replace(SETTINGS, max_age_s=1e6, join=replace(JOIN, least_probability=0.999))
+    run = Run(walks, settings, scorer)
+    tried: list[JoinEvidence] = []
+    run.engine = Engine(scorer, settings=settings, join_witness=tried.append)
     asked = []
     for walk in walks:
         before = scorer.asked
         run.send(walk)
         asked.append(scorer.asked - before)
-    assert max(asked[40:]) <= max(asked[10:25]) > 0
+    assert len([one for one in tried if len(one.kept) > 12]) > 5
+    assert max(one.pairs for one in tried) == settings.join.tracks**2
+    assert max(asked[40:]) <= max(asked[12:26])
     assert run.of(1) != run.of(2)
