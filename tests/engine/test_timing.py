@@ -1,12 +1,19 @@
 """Time terms: on probation until they help, off when they do not, never fed by their own output."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from streamreid.engine.settings import TimeSettings
+from streamreid.engine.engine import Engine
+from streamreid.engine.events import CropAdded, Outcome, TransitionUpdate
+from streamreid.engine.inbox import event_time_s
+from streamreid.engine.settings import EngineSettings, TimeSettings
 from streamreid.engine.timing import NO_TERMS, Probation, TimeEvidence, TimeTerms, passage
 from streamreid.engine.tracks import Track
 from streamreid.types import CameraId, TrackKey
+from tests.engine.planted import Scene, Walk
+from tests.engine.test_order import Store, keep
 
 A, B, C = CameraId("a"), CameraId("b"), CameraId("c")
 SETTINGS = TimeSettings(cooccurrence=True, transitions=True)
@@ -111,12 +118,33 @@ def test_a_moved_clock_is_neutral_for_its_camera_only() -> None:
     assert "clock" in warning
 
 
-def test_a_pair_teaches_once() -> None:
-    evidence = TimeEvidence(SETTINGS)
-    left, entered = track(1, A, 0.0), track(2, B, 32.0)
-    evidence.learn(entered, left, [], belief=1.0, at_s=100.0)
-    evidence.learn(left, entered, [], belief=1.0, at_s=101.0)
-    assert evidence.transitions.support(A, B, at_s=101.0) == pytest.approx(1.0, rel=1e-3)
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_pair_teaches_once(restarted: bool) -> None:
+    """When the second of its tracks is final, whatever happened between the two."""
+    scene = Scene([Walk(1, 0, "a", 0.0, 8.0), Walk(2, 0, "b", 10.0, 18.0)])
+    settings = EngineSettings(lag_s=20.0, time=TimeSettings(transitions=True))
+    store, scorer = Store(), scene.scorer()
+    engine = Engine(scorer, settings=settings)
+    learned: dict[tuple[CameraId, CameraId], TransitionUpdate] = {}
+
+    def take(outcome: Outcome) -> None:
+        keep(store, outcome)
+        for update in outcome.transitions:
+            learned[update.from_camera_id, update.to_camera_id] = update
+
+    for event in sorted((e for walk in scene.walks for e in scene.events(walk)), key=event_time_s):
+        if isinstance(event, CropAdded):
+            scorer.insert([scene.entries(event)])
+        store.events.setdefault(event, event)
+        take(engine.observe(event, event_time_s(event)))
+    take(engine.tick(32.0))
+    assert [row.track for row in store.rows if row.final] == [1]
+    if restarted:
+        engine = Engine(scorer, settings=settings)
+        engine.restore(replace(store.restored(), transitions=tuple(learned.values())))
+    take(engine.tick(60.0))
+    assert [row.track for row in store.rows if row.final] == [1, 2]
+    assert 0.9 < learned[A, B].support < 1.001
 
 
 def test_learned_ways_are_handed_out_once_and_come_back() -> None:
