@@ -36,8 +36,8 @@ def train(
 
     from streamreid.cli.progress import progress_bars
     from streamreid.training.allocator import keep_freed_memory
+    from streamreid.training.recipe import StepReport
     from streamreid.training.runner import Hooks, run_training
-    from streamreid.training.trainer import StepReport
     from streamreid.training.validation import ValidationFigures
 
     settings = load_train_config(config)

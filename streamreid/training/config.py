@@ -1,8 +1,8 @@
 """The training configuration: one file says everything that decides the result of a run."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from streamreid.reid.backbone import ARCHITECTURES
 from streamreid.training.augment import AugmentConfig
@@ -145,7 +145,24 @@ class TrainConfig(_Section):
             raise ValueError("height and width must be multiples of 32, such as 384 and 128")
         return value
 
+    @field_validator("sources")
+    @classmethod
+    def _different_names(cls, value: tuple[SourceConfig, ...]) -> tuple[SourceConfig, ...]:
+        if len({source.name for source in value}) < len(value):
+            raise ValueError("two sources have one name; give each its own")
+        return value
+
+    @model_validator(mode="after")
+    def _one_recipe(self) -> Self:
+        if sum(section is not None for section in self._sections) > 1:
+            raise ValueError("give one of pair_softmax, embedding and reference, not several")
+        return self
+
+    @property
+    def _sections(self) -> tuple[PairSoftmaxSection | ReferenceSection | None, ...]:
+        return self.pair_softmax, self.embedding, self.reference
+
     @property
     def recipe(self) -> PairSoftmaxSection | ReferenceSection:
         """The chosen recipe; pair softmax with its defaults when none is written down."""
-        return self.reference or self.embedding or self.pair_softmax or PairSoftmaxSection()
+        return next((section for section in self._sections if section), PairSoftmaxSection())

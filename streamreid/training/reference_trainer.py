@@ -5,9 +5,8 @@ Two differences: mixed precision is bfloat16, which needs no loss scaling; colou
 evenly on a logarithmic scale.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,14 +16,12 @@ from streamreid.reid.backbone import MapNetwork
 from streamreid.reid.matching import match_scores
 from streamreid.reid.preprocess import to_unit_range
 from streamreid.reid.qaconv import QAConv, fold
-from streamreid.training.augment import AugmentConfig, augment
-from streamreid.training.checkpoint import read_checkpoint, write_checkpoint
+from streamreid.training.augment import AugmentConfig
 from streamreid.training.graph_sampler import ImagePicker, ImagePickerState, epoch_batches
 from streamreid.training.images import ImageSet
 from streamreid.training.losses import triplet_loss
 from streamreid.training.pair_scores import pair_maxima
-from streamreid.training.sampling import step_generator
-from streamreid.training.trainer import StepReport
+from streamreid.training.recipe import Recipe, StepReport
 
 _RATE_DROP = 0.1
 _TRUNK_SHARE = 0.1
@@ -97,7 +94,7 @@ def next_schedule(state: ScheduleState, mean_loss: float, step_factor: float) ->
     return ScheduleState(epoch, base, state.stepped or drops, last)
 
 
-class ReferenceTrainer:
+class ReferenceTrainer(Recipe):
     """One run of the published recipe on the CPU.
 
     Args:
@@ -109,15 +106,13 @@ class ReferenceTrainer:
         ValueError: If there are fewer classes than a batch needs.
     """
 
+    plan: ReferencePlan
+
     def __init__(self, network: MapNetwork, images: ImageSet, plan: ReferencePlan) -> None:
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.images = images
-        self.plan = plan
-        self.step = 0
-        height, width = (int(side) // network.stride for side in images.pixels.shape[1:3])
+        super().__init__(network, images, plan)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(plan.seed)
-            self.head = QAConv(network.channels, height, width)
+            self.head = QAConv(network.channels, *self._map_size)
         self._generator = torch.Generator().manual_seed(plan.seed)
         self._picker = ImagePicker(images.identity, self._generator)
         self.schedule = ScheduleState(0, 0.0, False, plan.epochs)
@@ -150,10 +145,8 @@ class ReferenceTrainer:
         if self._place == 0:
             self._batches = self._draw_epoch()
         index = torch.tensor(self._batches[self._place])
-        generator = step_generator(self.plan.seed, self.step, 2)
-        batch = augment(self.images.pixels[index], self.plan.augment, generator)
         self._set_train_mode()
-        maps = self._maps(batch)
+        maps = self._maps(self._batch(index))
         score = self.head.head(*pair_maxima(maps, maps))
         losses, correct = triplet_loss(score, self.images.identity[index], self.plan.margin)
         finite = torch.isfinite(losses)
@@ -172,15 +165,10 @@ class ReferenceTrainer:
         """The network and its matching layer, both in evaluation mode."""
         return self.network.eval(), self.head.eval()
 
-    def save(self, path: Path) -> None:
-        """Write a checkpoint; the file is complete or as before."""
+    def _own_state(self) -> dict[str, Any]:
         picker = self._picker.state()
-        state: dict[str, Any] = {
-            "plan": asdict(self.plan),
-            "step": self.step,
-            "network": self.network.state_dict(),
+        return {
             "head": self.head.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
             "schedule": asdict(self.schedule),
             "generator": self._generator.get_state(),
             "picker": {"order": picker.order, "position": picker.position},
@@ -188,20 +176,9 @@ class ReferenceTrainer:
             "place": self._place,
             "loss_sum": self._loss_sum,
         }
-        write_checkpoint(path, state)
 
-    def restore(self, path: Path) -> None:
-        """Continue from a checkpoint that `save` wrote.
-
-        Raises:
-            ConfigError: It was written under another plan.
-            WeightsError: It cannot be read.
-        """
-        state = read_checkpoint(path, asdict(self.plan))
-        self.step = state["step"]
-        self.network.load_state_dict(state["network"])
+    def _restore_own(self, state: Mapping[str, Any]) -> None:
         self.head.load_state_dict(state["head"])
-        self._optimiser.load_state_dict(state["optimiser"])
         self.schedule = ScheduleState(**state["schedule"])
         self._generator.set_state(state["generator"])
         self._picker.restore(ImagePickerState(**state["picker"]))
@@ -226,14 +203,11 @@ class ReferenceTrainer:
                 group["lr"] *= _RATE_DROP
 
     def _set_train_mode(self) -> None:
-        self.network.train()
+        super()._set_train_mode()
         self.head.train()
-        for module in self.network.trunk.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
 
     def _maps(self, images: Tensor) -> Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.plan.bfloat16):
+        with self._mixed_precision():
             maps: Tensor = self.network(images)
         return maps.float()
 

@@ -4,14 +4,12 @@ import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
 from streamreid.errors import ConfigError, WeightsError
 from streamreid.evaluation import datasets
-from streamreid.reid.backbone import MapNetwork
-from streamreid.reid.qaconv import QAConv
+from streamreid.evaluation.datasets import ImageRecord
 from streamreid.training.config import (
     EmbeddingSection,
     PairSoftmaxSection,
@@ -22,10 +20,12 @@ from streamreid.training.curves import draw_curves
 from streamreid.training.embedding_trainer import EmbeddingTrainer
 from streamreid.training.export import ExportInfo, export
 from streamreid.training.images import ImageSet, load_images
+from streamreid.training.recipe import Recipe, StepReport
 from streamreid.training.reference_trainer import ReferencePlan, ReferenceTrainer
+from streamreid.training.run_settings import check_settings, settings_of
 from streamreid.training.sampling import BatchPlan
 from streamreid.training.start import first_location_weight, first_network
-from streamreid.training.trainer import StepReport, Trainer, TrainPlan
+from streamreid.training.trainer import Trainer, TrainPlan
 from streamreid.training.validation import ValidationFigures, hold_out, score_source
 
 _LOG_FIELDS = ("step", "loss", "accuracy", "rate_factor")
@@ -34,32 +34,6 @@ _RECIPE_NAMES = {
     EmbeddingSection: "batch-hard triplet loss on pooled vectors",
     ReferenceSection: "2.1 recipe",
 }
-
-
-class AnyTrainer(Protocol):
-    """What the runner needs of a recipe."""
-
-    step: int
-
-    @property
-    def finished(self) -> bool:
-        """Whether training is over."""
-
-    @property
-    def expected_steps(self) -> int:
-        """Steps of the whole run as far as known."""
-
-    def train_step(self) -> StepReport:
-        """Do one batch."""
-
-    def model(self) -> tuple[MapNetwork, QAConv]:
-        """What would be exported now."""
-
-    def save(self, path: Path) -> None:
-        """Write a checkpoint."""
-
-    def restore(self, path: Path) -> None:
-        """Continue from a checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +83,12 @@ def run_training(config: TrainConfig, out: Path, hooks: Hooks) -> RunResult:
         DatasetError: A source cannot be read.
         WeightsError: The first weights cannot be read.
     """
-    training, validation = hold_out(_load(config, hooks), config.hold_out_every)
-    trainer = _trainer(config, training)
-    out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "last.ckpt"
+    sources = _sources(config)
+    check_settings(out, settings_of(config, sources), going_on=checkpoint.is_file())
+    images = _images(sources, config, hooks)
+    training, validation = hold_out(images, config.hold_out_every)
+    trainer = _trainer(config, training)
     if checkpoint.is_file():
         trainer.restore(checkpoint)
     log = out / "log.csv"
@@ -138,16 +114,19 @@ def run_training(config: TrainConfig, out: Path, hooks: Hooks) -> RunResult:
     return RunResult(trainer.step, weights, figures)
 
 
-def _load(config: TrainConfig, hooks: Hooks) -> ImageSet:
-    sources = [
+def _sources(config: TrainConfig) -> list[tuple[ImageRecord, ...]]:
+    return [
         datasets.load(source.dataset, source.root, train=source.train, required=("train",)).train
         for source in config.sources
     ]
+
+
+def _images(sources: list[tuple[ImageRecord, ...]], config: TrainConfig, hooks: Hooks) -> ImageSet:
     hooks.images_expected(sum(len(records) for records in sources))
     return load_images(sources, config.input_size, progress=hooks.image_loaded)
 
 
-def _trainer(config: TrainConfig, images: ImageSet) -> AnyTrainer:
+def _trainer(config: TrainConfig, images: ImageSet) -> Recipe:
     network = first_network(config, images)
     network.flip = config.flip
     recipe = config.recipe
@@ -189,7 +168,7 @@ def _reference_plan(config: TrainConfig, recipe: ReferenceSection) -> ReferenceP
 
 
 def _validate(
-    config: TrainConfig, trainer: AnyTrainer, validation: ImageSet
+    config: TrainConfig, trainer: Recipe, validation: ImageSet
 ) -> dict[str, ValidationFigures]:
     network, head = trainer.model()
     dtype = torch.bfloat16 if config.bfloat16 else torch.float32
@@ -200,7 +179,7 @@ def _validate(
 
 
 def _export(
-    config: TrainConfig, trainer: AnyTrainer, validation: ImageSet, out: Path
+    config: TrainConfig, trainer: Recipe, validation: ImageSet, out: Path
 ) -> tuple[Path, dict[str, ValidationFigures]]:
     network, head = trainer.model()
     path = out / f"{config.name}.safetensors"
@@ -228,12 +207,10 @@ def _export(
 
 
 def _cut_log(log: Path, step: int) -> None:
-    """Keep only the rows up to the checkpoint, so that a step never stands there twice."""
-    kept: list[list[str]] = []
+    """Keep the rows up to the checkpoint: no step stands there twice, and none half-written."""
+    rows: list[list[str]] = []
     if log.is_file():
         with log.open(newline="", encoding="ascii") as stream:
-            kept = [
-                row for row in csv.reader(stream) if row[:1] != ["step"] and int(row[0]) <= step
-            ]
+            rows = list(csv.reader(stream))
     with log.open("w", newline="", encoding="ascii") as stream:
-        csv.writer(stream).writerows([_LOG_FIELDS, *kept])
+        csv.writer(stream).writerows([_LOG_FIELDS, *rows[1 : step + 1]])

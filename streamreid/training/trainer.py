@@ -2,9 +2,8 @@
 
 import copy
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,11 +15,11 @@ from streamreid.reid.lite0 import Lite0Trunk
 from streamreid.reid.preprocess import to_unit_range
 from streamreid.reid.qaconv import QAConv
 from streamreid.reid.weights import weighted_head
-from streamreid.training.augment import AugmentConfig, augment
-from streamreid.training.checkpoint import read_checkpoint, write_checkpoint
+from streamreid.training.augment import AugmentConfig
 from streamreid.training.images import ImageSet
 from streamreid.training.pair_scores import pair_scores, pair_softmax_loss
-from streamreid.training.sampling import BatchPlan, BatchSampler, step_generator
+from streamreid.training.recipe import Recipe, StepReport
+from streamreid.training.sampling import BatchPlan, BatchSampler
 
 _LEAST_WEIGHT = 1e-6
 
@@ -68,17 +67,7 @@ class TrainPlan:
     seed: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class StepReport:
-    """What a step did: steps done, loss, share of right nearest partners, rate factor."""
-
-    step: int
-    loss: float
-    accuracy: float
-    rate_factor: float
-
-
-class Trainer:
+class Trainer(Recipe):
     """One run: network, location weights, optimiser and step count.
 
     Args:
@@ -91,6 +80,8 @@ class Trainer:
         ValueError: If a source has too few identities for a batch.
     """
 
+    plan: TrainPlan
+
     def __init__(
         self,
         network: MapNetwork,
@@ -99,12 +90,8 @@ class Trainer:
         *,
         location_weight: Tensor | None = None,
     ) -> None:
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.images = images
-        self.plan = plan
-        self.step = 0
-        height, width = (int(side) // network.stride for side in images.pixels.shape[1:3])
-        self._map_size = height, width
+        super().__init__(network, images, plan)
+        height, width = self._map_size
         weight = torch.ones(height * width) if location_weight is None else location_weight
         self.location_logits = nn.Parameter(weight.clamp_min(_LEAST_WEIGHT).log())
         self.sampler = BatchSampler(images, plan.batch, seed=plan.seed)
@@ -114,11 +101,6 @@ class Trainer:
         self._first_rates = [group["lr"] for group in self._optimiser.param_groups]
         self._mean = copy.deepcopy(network).eval()
         self._mean_logits = self.location_logits.detach().clone()
-
-    def run(self, until: int, report: Callable[[StepReport], None]) -> None:
-        """Train until `until` steps are done, at most the plan's number."""
-        while self.step < min(until, self.plan.steps):
-            report(self.train_step())
 
     def train_step(self) -> StepReport:
         """Do one batch."""
@@ -131,10 +113,8 @@ class Trainer:
         for group, rate in zip(self._optimiser.param_groups, self._first_rates, strict=True):
             group["lr"] = rate * factor
         index = self.sampler.batch(self.step, self._neighbours)
-        generator = step_generator(plan.seed, self.step, 2)
-        batch = augment(self.images.pixels[index], plan.augment, generator)
         self._set_train_mode()
-        features = self._features(batch, self.network)
+        features = self._features(self._batch(index), self.network)
         loss, accuracy = self._loss(features, self.images.identity[index])
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -169,35 +149,19 @@ class Trainer:
         )
         return self._mean, head
 
-    def save(self, path: Path) -> None:
-        """Write a checkpoint; the file is complete or absent."""
-        state: dict[str, Any] = {
-            "plan": asdict(self.plan),
-            "step": self.step,
-            "network": self.network.state_dict(),
+    def _own_state(self) -> dict[str, Any]:
+        return {
             "mean": self._mean.state_dict(),
             "location_logits": self.location_logits.detach(),
             "mean_logits": self._mean_logits,
-            "optimiser": self._optimiser.state_dict(),
             "neighbours": self._neighbours,
         }
-        write_checkpoint(path, state)
 
-    def restore(self, path: Path) -> None:
-        """Continue from a checkpoint that `save` wrote.
-
-        Raises:
-            ConfigError: It was written under another plan.
-            WeightsError: It cannot be read.
-        """
-        state = read_checkpoint(path, asdict(self.plan))
-        self.step = state["step"]
-        self.network.load_state_dict(state["network"])
+    def _restore_own(self, state: Mapping[str, Any]) -> None:
         self._mean.load_state_dict(state["mean"])
         with torch.no_grad():
             self.location_logits.copy_(state["location_logits"])
         self._mean_logits = state["mean_logits"]
-        self._optimiser.load_state_dict(state["optimiser"])
         self._neighbours = state["neighbours"]
 
     @property
@@ -216,7 +180,7 @@ class Trainer:
     def _features(self, images: Tensor, network: MapNetwork) -> Tensor:
         """The neck's output before normalisation, float32."""
         images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.plan.bfloat16):
+        with self._mixed_precision():
             features: Tensor = network.neck(network.trunk(images))
         return features.float()
 
@@ -245,13 +209,6 @@ class Trainer:
                     groups.append({"params": chosen, "lr": rate, "weight_decay": decay})
         location = {"params": [self.location_logits], "lr": plan.location_rate, "weight_decay": 0.0}
         return [*groups, location]
-
-    def _set_train_mode(self) -> None:
-        """Train everything but batch norm statistics, which stay those of ImageNet."""
-        self.network.train()
-        for module in self.network.trunk.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
 
     def _rate_factor(self) -> float:
         warm = min(1.0, (self.step + 1) / max(1, self.plan.warmup_steps))

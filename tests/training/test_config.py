@@ -52,6 +52,14 @@ def test_market_weights_train_on_one_source_from_imagenet() -> None:
         ("name: x\nsources: [{name: a, root: b, share: 0}]\n", r"bad.yaml:2:"),
         ("name: x\nsources: [{name: a, root: b}]\ninput_size: [380, 128]\n", r"multiples of 32"),
         ("name: x\nsources: [{name: a, root: b}]\narchitecture: vgg\n", r"unknown architecture"),
+        (
+            "name: x\nsources: [{name: a, root: b}, {name: a, root: c}]\n",
+            r"bad.yaml:2:.*two sources have one name",
+        ),
+        (
+            "name: x\nsources: [{name: a, root: b}]\nreference: {}\npair_softmax: {}\n",
+            r"one of pair_softmax, embedding and reference",
+        ),
         ("- a\n", r"bad.yaml"),
         ("", r"bad.yaml"),
         ("name: [\n", r"not valid YAML"),

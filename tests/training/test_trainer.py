@@ -124,6 +124,53 @@ def test_reference_epoch_visits_every_class_once_as_anchor() -> None:
     assert trainer.finished
 
 
+def test_the_rate_drops_once_and_stays_so_after_an_interruption(tmp_path: Path) -> None:
+    plan = replace(REFERENCE_PLAN, epochs=5, step_factor=10.0)  # the drop comes after epoch 2
+
+    def make() -> ReferenceTrainer:
+        torch.manual_seed(1)
+        return ReferenceTrainer(
+            build("osnet_x0_25", neck_channels=8), make_images(identities=2, size=(32, 32)), plan
+        )
+
+    trainer = make()
+    factors = [trainer.train_step().rate_factor for _ in range(5)]
+    trainer.save(tmp_path / "last.ckpt")
+    resumed = make()
+    resumed.restore(tmp_path / "last.ckpt")
+    factors.append(resumed.train_step().rate_factor)
+    assert resumed.finished  # half as many epochs again: 3 of 2 batches
+    assert factors == [1.0, 1.0, 1.0, 0.1, 0.1, 0.1]
+    rates = [group["lr"] for group in resumed._optimiser.param_groups]
+    assert rates == pytest.approx([plan.rate * 0.01, plan.rate * 0.1, plan.rate * 0.1])
+
+
+def make_clipped(make: Callable[[], Trainer | ReferenceTrainer]) -> Trainer | ReferenceTrainer:
+    trainer = make()
+    trainer.plan = replace(trainer.plan, clip=1e-3)
+    return trainer
+
+
+@pytest.mark.parametrize("make", [make_softmax, make_reference])
+def test_gradients_are_clipped(make: Callable[[], Trainer | ReferenceTrainer]) -> None:
+    for trainer, clipped in ((make(), False), (make_clipped(make), True)):
+        trainer.train_step()
+        gradients = [p.grad for p in trainer.network.parameters() if p.grad is not None]
+        norm = float(torch.stack([g.norm() for g in gradients]).norm())
+        assert (norm <= 1.001e-3) == clipped
+
+
+@pytest.mark.parametrize("make", [make_softmax, make_reference])
+def test_mixed_precision_changes_little(make: Callable[[], Trainer | ReferenceTrainer]) -> None:
+    exact, mixed = make(), make()
+    mixed.plan = replace(mixed.plan, bfloat16=True)
+    expected, found = exact.train_step().loss, mixed.train_step().loss
+    assert found != expected
+    assert found == pytest.approx(expected, rel=0.1)
+    parameters = zip(mixed.network.parameters(), exact.network.parameters(), strict=True)
+    assert all(a.dtype == b.dtype == torch.float32 for a, b in parameters)
+
+
 @pytest.mark.parametrize(
     ("losses", "stepped_after", "last"),
     [
