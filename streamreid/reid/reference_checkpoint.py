@@ -20,7 +20,7 @@ from streamreid.reid.qaconv import QAConv
 
 _HEAD_NAMES = re.compile(r"(?:.*\.)?((?:bn|fc|logit_bn)\.\w+)")
 _LAYER = re.compile(r"layer([1-4])\.(\d+)\.")
-_NECK = {"neck_conv": "0", "neck_bn": "1"}
+_PUBLISHED = {"base.": "trunk.", "neck_conv.": "neck.0.", "neck_bn.": "neck.1."}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,30 +155,46 @@ def _load_network(
     path: Path, network: MapNetwork, model: Mapping[str, Tensor], final_layer: int
 ) -> None:
     """Rename and load; layers behind the cut and the classifier are left out."""
-    state: dict[str, Tensor] = {}
-    for name, value in _below(model, "base.").items():
-        match = _LAYER.match(name)
-        if name.startswith("fc.") or (match and int(match[1]) > final_layer):
-            continue
-        state[f"trunk.{name}"] = value
-    for published, number in _NECK.items():
-        for name, value in _below(model, f"{published}.").items():
-            state[f"neck.{number}.{name}"] = value
     own = network.state_dict()
-    missing = [n for n in own if n not in state and not n.endswith("num_batches_tracked")]
-    unknown = [n for n in state if n not in own]
+    needed = {_published_name(name): name for name in own}
+    given = {name: value for name, value in model.items() if _is_used(name, final_layer)}
+    missing = [n for n in needed if n not in given and not n.endswith("num_batches_tracked")]
+    unknown = [n for n in given if n not in needed]
     if missing or unknown:
         raise WeightsError(
             f"{path}: missing tensors {missing[:5]}, unknown tensors {unknown[:5]}; is the final "
             f"layer really {final_layer}?"
         )
-    for name, value in state.items():
-        if value.shape != own[name].shape:
+    for name, value in given.items():
+        target = own[needed[name]]
+        if value.shape != target.shape:
             raise WeightsError(
                 f"{path}: tensor {name!r} has shape {tuple(value.shape)}, expected "
-                f"{tuple(own[name].shape)}"
+                f"{tuple(target.shape)} for this architecture"
             )
-    network.load_state_dict(own | state)
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise WeightsError(
+                f"{path}: tensor {name!r} has values that are not finite; the training had "
+                "diverged or the file is damaged, use another checkpoint"
+            )
+        own[needed[name]] = value
+    network.load_state_dict(own)
+
+
+def _published_name(name: str) -> str:
+    """Name in a published file of a tensor of `MapNetwork`."""
+    for theirs, ours in _PUBLISHED.items():
+        if name.startswith(ours):
+            return theirs + name.removeprefix(ours)
+    return name
+
+
+def _is_used(name: str, final_layer: int) -> bool:
+    """Whether a tensor of a published file belongs to trunk or neck, up to the cut."""
+    if name.startswith("base.fc.") or not name.startswith(tuple(_PUBLISHED)):
+        return False
+    match = _LAYER.match(name.removeprefix("base."))
+    return match is None or int(match[1]) <= final_layer
 
 
 def _head_state(path: Path, criterion: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -125,6 +125,11 @@ class TrainConfig(_Section):
         None, description="Threads of torch; part of the result, so written down with it."
     )
     bfloat16: bool = True
+    licence: str = Field(
+        "Research use only: trained on data sets that are released for academic research. "
+        "The ImageNet start is Apache-2.0.",
+        description="Terms of the weights, for their header and card.",
+    )
     augment: AugmentSection = AugmentSection()
     pair_softmax: PairSoftmaxSection | None = None
     embedding: EmbeddingSection | None = None

@@ -18,10 +18,6 @@ from streamreid.training.validation import (
     score_source,
 )
 
-LICENCE = (
-    "Research use only: trained on data sets that are released for academic research. "
-    "The ImageNet start is Apache-2.0."
-)
 # One true pair in fifty: what a query meets among the few dozen people of a site's last hours.
 TRUE_SHARE = 0.02
 
@@ -35,6 +31,7 @@ class ExportInfo:
         architecture: See `streamreid.reid.backbone.ARCHITECTURES`.
         source_names: Name of each training source, in the order of their numbers.
         training_data: Everything that the weights have seen, in words.
+        licence: Terms of use.
         notes: Recipe and steps, in words.
     """
 
@@ -42,6 +39,7 @@ class ExportInfo:
     architecture: str
     source_names: tuple[str, ...]
     training_data: tuple[str, ...]
+    licence: str
     notes: str
 
 
@@ -90,7 +88,7 @@ def export(
         map_size=(head.height, head.width),
         normalisation=NORMALISATION,
         training_data=info.training_data,
-        licence=LICENCE,
+        licence=info.licence,
         calibration=calibration,
         notes=info.notes,
         flip=network.flip,

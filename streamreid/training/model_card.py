@@ -12,7 +12,7 @@ Feature maps for matching people across cameras with QAConv.
 | | |
 | --- | --- |
 | architecture | {architecture}, cut at stride 16, 3x3 neck to {channels} channels |
-| matching layer | QAConv version {version}, location weights trained, no bias |
+| matching layer | QAConv version {version} |
 | input | {height} x {width} pixels (H x W); {normalisation} |
 | output | {channels} x {map_height} x {map_width}, unit norm at each location{flip} |
 | calibration | probability = sigmoid({scale:.4f} * score + {offset:.4f}), fitted on {fitted_on} |
@@ -35,9 +35,9 @@ Galleries are small (hundreds of images), so these figures are higher than on a 
 {figures}
 
 ## Limits
-Trained on two campus scenes in daylight with people standing or walking. Not tested for fairness
-between groups of people, night, infrared, top views, or change of clothes. A match is a hint, never
-a proof of identity; have a person check every match that matters.
+Trained and measured on nothing but the data above. Not tested for fairness between groups of
+people, nor for night, infrared, top views or change of clothes. A match is a hint, never a proof of
+identity; have a person check every match that matters.
 """
 
 

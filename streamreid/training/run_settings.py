@@ -11,8 +11,8 @@ from streamreid.evaluation.datasets import ImageRecord
 from streamreid.training.config import TrainConfig
 
 _FILE = "settings.json"
-# How often is looked or saved, and where the images lie, does not decide the result.
-_FREE = {"validate_steps", "checkpoint_steps", "sources"}
+# These do not decide the weights; of the sources, labels count, not where the images lie.
+_FREE = {"validate_steps", "checkpoint_steps", "licence", "sources"}
 _RECIPES = {"pair_softmax", "embedding", "reference"}
 
 

@@ -196,6 +196,7 @@ def _export(
                 for source in config.sources
             ),
         ),
+        licence=config.licence,
         notes=f"{kind}, {trainer.step} batches; configuration: {config.model_dump_json()}",
     )
     everything = tuple(range(len(config.sources)))

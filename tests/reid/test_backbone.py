@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from streamreid.reid.backbone import MapNetwork, build, make_neck
+from streamreid.reid.backbone import ARCHITECTURES, MapNetwork, build, make_neck
 from streamreid.reid.resnet_ibn import ResNetTrunk, SplitNorm
 from tests.golden_data import load_golden
 
@@ -50,6 +50,28 @@ def test_trunk_channels_and_stride(architecture: str, channels: int, stride: int
     assert (network.channels, network.stride) == (channels, stride)
     assert maps.shape == (1, channels, 64 // stride, 32 // stride)
     torch.testing.assert_close(maps.norm(dim=1), torch.ones(maps[:, 0].shape))
+
+
+_WIDTHS = {"lite0": 112, "lite0_in": 112, "lite0_in_stage7": 192}
+_WIDTHS |= {"osnet_x0_25": 128, "osnet_x0_5": 256, "osnet_x0_75": 384, "osnet_x1_0": 512}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_named_network_gives_maps_at_every_cut(name: str) -> None:
+    """Shapes only, without memory or arithmetic: widths as published, neck of 16 channels."""
+    cuts = {"": 16}
+    if name.startswith("resnet"):
+        cuts |= {"_layer2": 8, "_layer4": 32}
+    deep = name.split("_", maxsplit=1)[0] in ("resnet50", "resnet101", "resnet152")
+    layer = {"_layer2": 128, "": 256, "_layer4": 512}
+    for cut, stride in cuts.items():
+        with torch.device("meta"):
+            network = build(name + cut, neck_channels=16).eval()
+            images = torch.empty(2, 3, 384, 128)
+            trunk, maps = network.trunk(images), network(images)
+        expected = _WIDTHS.get(name) or layer[cut] * (4 if deep else 1)
+        assert trunk.shape == (2, expected, 384 // stride, 128 // stride)
+        assert maps.shape == (2, 16, 384 // stride, 128 // stride)
 
 
 @pytest.mark.parametrize("depth", [101, 152])

@@ -35,7 +35,8 @@ def make_checkpoint(
     head = QAConv(network.channels, SIZE[0] // 16, SIZE[1] // 16, version=version)
     whole = build(architecture + "_layer4", neck_channels=0)
     model = published_names(whole.state_dict()) | published_names(network.state_dict())
-    model["base.fc.weight"] = torch.zeros(1000, 512)
+    # The classifier of the ImageNet start, which the published code leaves in the file.
+    model["base.fc.weight"] = torch.zeros(1000, 4)
     model["base.fc.bias"] = torch.zeros(1000)
     criterion = {prefix + name: value for name, value in head.state_dict().items()}
     if version != "2.1":
@@ -48,6 +49,8 @@ def make_checkpoint(
     ("architecture", "version", "neck", "prefix"),
     [
         ("resnet18_ibn_b", "2.1", 16, "matcher."),
+        ("resnet50_ibn_b", "2.1", 16, "matcher."),
+        ("resnet50_ibn_a", "1.0", 8, "matcher."),
         ("resnet18_ibn_a", "1.0", 8, "matcher."),
         ("resnet34", "1.0", 8, ""),
         ("resnet18", "2.1", 0, "module.matcher."),
@@ -90,10 +93,33 @@ def _empty_criterion(content: dict[str, Any]) -> None:
     content["criterion"] = {"margin": torch.zeros(1)}
 
 
+def _poisoned_trunk(content: dict[str, Any]) -> None:
+    content["model"]["base.layer1.0.conv1.weight"][0, 0, 0, 0] = torch.nan
+
+
+def _narrow_trunk(content: dict[str, Any]) -> None:
+    content["model"]["base.layer2.0.conv2.weight"] = torch.zeros(128, 64, 3, 3)
+
+
+def _poisoned_head(content: dict[str, Any]) -> None:
+    content["criterion"]["matcher.fc.bias"] = torch.tensor([torch.inf])
+
+
+def _no_tensors(content: dict[str, Any]) -> None:
+    content["model"] = [1, 2]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (_no_neck_bias, r"missing tensors .*neck\.0\.bias"),
+        (_no_neck_bias, r"missing tensors .*'neck_conv\.bias'"),
+        (_poisoned_trunk, r"'base\.layer1\.0\.conv1\.weight' has values that are not finite"),
+        (
+            _narrow_trunk,
+            r"'base\.layer2\.0\.conv2\.weight' has shape \(128, 64, 3, 3\), expected \(128, 128",
+        ),
+        (_poisoned_head, r"'fc\.bias' has values that are not finite"),
+        (_no_tensors, "must hold tensors by name"),
         (_no_criterion, "'criterion'"),
         (_wrong_locations, r"fc\.weight.*\(1, 192\)"),
         (_one_block_less, r"\[2, 1, 2, 2\]"),
@@ -129,6 +155,29 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="plain tensors"):
         read_checkpoint(path, input_size=SIZE)
+
+
+def test_a_size_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pth.tar"
+    make_checkpoint(path, "resnet18", version="2.1", neck=8)
+    with pytest.raises(WeightsError, match=r"\(1, 8\).*12 locations.*image size"):
+        read_checkpoint(path, input_size=(96, 32))
+    with pytest.raises(WeightsError, match="no multiple of the stride 16"):
+        read_checkpoint(path, input_size=(100, 32))
+
+
+@pytest.mark.parametrize(("cut", "stride"), [(2, 8), (4, 32)])
+def test_another_cut_is_followed(tmp_path: Path, cut: int, stride: int) -> None:
+    path = tmp_path / "checkpoint.pth.tar"
+    network = build(f"resnet18_layer{cut}", neck_channels=8)
+    head = QAConv(8, SIZE[0] // stride, SIZE[1] // stride)
+    model = published_names(build("resnet18_layer4", neck_channels=0).state_dict())
+    model |= published_names(network.state_dict())
+    criterion = {f"matcher.{name}": value for name, value in head.state_dict().items()}
+    torch.save({"model": model, "criterion": criterion}, path)
+    imported = read_checkpoint(path, input_size=SIZE, final_layer=cut)
+    assert imported.architecture == f"resnet18_layer{cut}"
+    assert (imported.head.height, imported.network.stride) == (SIZE[0] // stride, stride)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -6,9 +6,12 @@ import pytest
 
 from streamreid.cli.train import load_train_config
 from streamreid.errors import ConfigError
-from streamreid.training.config import EmbeddingSection, ReferenceSection
+from streamreid.reid.weights import SHIPPED
+from streamreid.training.config import EmbeddingSection, ReferenceSection, TrainConfig
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / "configs"
+MANUAL = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("train_*.yaml")), ids=lambda path: path.stem)
@@ -19,6 +22,27 @@ def test_shipped_examples_load(path: Path) -> None:
 def test_there_are_four_examples() -> None:
     names = {path.stem for path in CONFIGS.glob("train_*.yaml")}
     assert names == {"train_default", "train_embedding", "train_market", "train_reference21"}
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("train_*.yaml")), ids=lambda path: path.stem)
+def test_the_manual_names_every_example(path: Path) -> None:
+    assert f"[{path.name}](../configs/{path.name})" in MANUAL
+
+
+@pytest.mark.parametrize("name", [name for name in TrainConfig.model_fields if name != "name"])
+def test_the_manual_explains_every_setting(name: str) -> None:
+    table = MANUAL.partition("| setting |")[2].partition("\n\n")[0]
+    assert f"`{name}`" in table
+
+
+def test_the_example_of_the_manual_loads(tmp_path: Path) -> None:
+    example = MANUAL.partition("```yaml\n")[2].partition("```")[0]
+    path = tmp_path / "shop.yaml"
+    path.write_text(example, encoding="utf-8")
+    config = load_train_config(path)
+    assert config.flip
+    assert config.licence == "ours"
+    assert config.start in SHIPPED
 
 
 def test_the_reference_example_has_the_published_settings() -> None:

@@ -78,7 +78,7 @@ def logged_steps(out: Path) -> list[int]:
 
 def test_a_stopped_run_goes_on_and_ends_with_weights_that_load(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    config = make_config(root)
+    config = make_config(root, licence="ours")
     first = Follower(stop_after=3)
     stopped = run_training(config, out, first.hooks())
     assert stopped.weights is None
@@ -94,7 +94,10 @@ def test_a_stopped_run_goes_on_and_ends_with_weights_that_load(root: Path, tmp_p
     model = load_model(str(result.weights))
     assert model.card.name == "tiny"
     assert model.card.map_size == (4, 2)
-    assert model.digest in result.weights.with_suffix(".md").read_text(encoding="utf-8")
+    assert model.card.licence == "ours"
+    page = result.weights.with_suffix(".md").read_text(encoding="utf-8")
+    assert model.digest in page
+    assert "| licence | ours |" in page
     assert set(result.figures) == {"made up"}
 
 
