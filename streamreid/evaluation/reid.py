@@ -17,6 +17,7 @@ from streamreid.evaluation.stages import (
     Scores,
     Stage,
     StageName,
+    check_records,
     evaluate_stages,
     pair_count,
     score_pairs,
@@ -149,6 +150,7 @@ def evaluate_reid(
     Raises:
         DatasetError: If no image can be read, no query has a match, or times are missing.
     """
+    check_records(data.query, data.gallery, lift=lift)
     bars = progress or NoProgress()
     seconds: dict[str, float] = {}
     begun_s = clock()

@@ -10,7 +10,7 @@ import numpy as np
 from streamreid.errors import DatasetError
 from streamreid.evaluation.datasets import ImageRecord
 from streamreid.evaluation.features import Progress
-from streamreid.evaluation.ranking import RankingResult, evaluate_ranking
+from streamreid.evaluation.ranking import JUNK_IDENTITY, RankingResult, evaluate_ranking
 from streamreid.evaluation.reranking import k_reciprocal_rerank
 from streamreid.reid.matching import FeatureMaps, match_scores
 from streamreid.reid.qaconv import FoldedHead
@@ -168,8 +168,7 @@ def evaluate_stages(
     Raises:
         DatasetError: If no query has a match in another camera, or a time is missing for `lift`.
     """
-    if lift:
-        _check_times([*queries, *gallery])
+    check_records(queries, gallery, lift=lift)
     stages: dict[StageName, Stage] = {}
 
     def add(name: StageName, make: Callable[[], Float32Array]) -> None:
@@ -179,12 +178,6 @@ def evaluate_stages(
         stages[name] = Stage(ranking, distance, clock() - start_s)
 
     add("plain", lambda: scores.highest - scores.across)
-    if not stages["plain"].ranking.valid_queries:
-        raise DatasetError(
-            f"none of {len(queries)} queries has its identity in another camera of the gallery "
-            f"({len(gallery)} images), so nothing can be ranked; check identities and cameras in "
-            "the file names"
-        )
     if lift:
         add("tlift", lambda: 1.0 - _lift(probability(scores.across), queries, gallery, plain_lift))
     if rerank:
@@ -240,9 +233,35 @@ def _times(records: Sequence[ImageRecord]) -> Float64Array:
     return np.array([np.nan if r.time_s is None else r.time_s for r in records], np.float64)
 
 
-def _check_times(records: Sequence[ImageRecord]) -> None:
+def check_records(
+    queries: Sequence[ImageRecord], gallery: Sequence[ImageRecord], *, lift: bool
+) -> None:
+    """Refuse what cannot be evaluated, before any image is opened.
+
+    Args:
+        queries: Records of the queries.
+        gallery: Records of the gallery.
+        lift: Whether times are needed.
+
+    Raises:
+        DatasetError: If no query has a match in another camera, or a time is missing for `lift`.
+    """
+    seen = {(item.identity, item.camera) for item in gallery if item.identity != JUNK_IDENTITY}
+    cameras = {camera for _, camera in seen}
+    if not any(
+        (item.identity, camera) in seen
+        for item in queries
+        for camera in cameras
+        if camera != item.camera
+    ):
+        raise DatasetError(
+            f"none of {len(queries)} queries has its identity in another camera of the gallery "
+            f"({len(gallery)} images), so nothing can be ranked; check identities and cameras in "
+            "the file names"
+        )
+    records = [*queries, *gallery]
     missing = [record.path.name for record in records if record.time_s is None]
-    if missing:
+    if lift and missing:
         raise DatasetError(
             f"TLift needs a time for every image, but {len(missing)} of {len(records)} have none, "
             f"such as {missing[:_SHOWN]}; use names with sequence and frame (_c1s1_000451_) or "

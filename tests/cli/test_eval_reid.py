@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -48,6 +49,67 @@ def test_json_on_stdout_is_all_of_stdout(root: Path, capsys: pytest.CaptureFixtu
     captured = capsys.readouterr()
     assert list(json.loads(captured.out)["results"]) == ["plain"]
     assert "plain" in captured.err
+
+
+def test_lists_folders_clock_sizes_and_broken_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a user brings it: lists and folders of one's own, images of any size, two damaged."""
+    root = plant_people(tmp_path / "data", identities=2, cameras=2, per_camera=3, size=(160, 60))
+    items = sorted((root / "bounding_box_test").iterdir())
+    Image.fromarray(draw_person(1, 1, 1, (90, 33))).save(items[0])
+    Image.fromarray(draw_person(1, 1, 2, (384, 128))).save(items[1])
+    items[2].write_bytes(items[3].read_bytes()[:99])
+    queries = sorted((root / "query").iterdir())
+    queries[3].write_bytes(b"")
+    (root / "q.txt").write_text(
+        "\n".join(path.name for path in (queries[0], queries[3])), encoding="utf-8"
+    )
+    gallery = (root / "bounding_box_test").rename(tmp_path / "elsewhere")
+    clock = tmp_path / "clock.csv"
+    clock.write_text("camera,sequence,offset_frames\n1,1,0\n2,1,-1000\n", encoding="utf-8")
+    out = tmp_path / "figures.json"
+    options = ["--query", "q.txt", "--gallery", str(gallery), "--clock", str(clock), "--tlift"]
+    assert run(root, *options, "--json", str(out)) == 0
+    figures = json.loads(out.read_text(encoding="utf-8"))
+    assert (figures["queries"], figures["gallery"]) == (1, 7)
+    assert figures["clock"] == "clock file clock.csv"
+    assert {Path(item["file"]).name for item in figures["broken"]} == {
+        queries[3].name,
+        items[2].name,
+    }
+    printed = capsys.readouterr().out.replace("\n", "")
+    assert "left out because they cannot be read: 2 images" in printed
+    assert items[2].name in printed
+    assert queries[3].name in printed
+
+
+@pytest.mark.parametrize(
+    ("tree", "options", "message"),
+    [
+        ({"timed": False}, ["--tlift"], "TLift needs a time for every image, but 4 of 4"),
+        ({"cameras": 1}, [], "nothing can be ranked"),
+        ({}, ["--root", "no/such/folder"], "data set folder no/such/folder does not exist"),
+        ({}, ["--gallery", "empty.txt"], "holds no file name"),
+        ({"per_camera": 1}, [], "holds no image"),
+    ],
+    ids=["no times", "no match", "no root", "empty list", "empty gallery"],
+)
+def test_data_that_cannot_be_evaluated_leaves_nothing_behind(
+    tmp_path: Path,
+    tree: dict[str, Any],
+    options: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    size: dict[str, Any] = {"identities": 1, "cameras": 2, "per_camera": 2, "size": (40, 20)}
+    root = plant_people(tmp_path / "data", **(size | tree))
+    (root / "empty.txt").write_text("\n", encoding="utf-8")
+    outputs = ["--json", str(tmp_path / "out.json"), "--report", str(tmp_path / "report")]
+    assert run(root, *options, *outputs) == 2
+    error = capsys.readouterr().err.replace("\n", " ")
+    assert message in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The whole evaluation on drawn people: figures, stages, summary and bad data."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,10 +66,7 @@ def test_shuffled_identities_are_not_found(root: Path) -> None:
         maps = torch.randn(count, 3, 8, 1, generator=generator)
         return torch.nn.functional.normalize(maps, dim=1)
 
-    found = evaluate_reid(
-        load("folder", root),
-        Matcher(blind.name, blind.digest, noise, blind.head, blind.calibration),
-    )
+    found = evaluate_reid(load("folder", root), replace(blind, embed=noise))
     assert found.stages["plain"].ranking.rank(1) < 0.6
 
 
@@ -121,16 +120,35 @@ def test_broken_images_are_counted(tmp_path: Path) -> None:
     assert [item["file"] for item in summary["broken"]] == [str(broken)]
 
 
-def test_lifting_without_times_is_refused(tmp_path: Path) -> None:
-    root = plant_people(tmp_path, identities=2, timed=False)
-    with pytest.raises(DatasetError, match="TLift needs a time for every image, but 18 of 18"):
-        evaluate_reid(load("folder", root), band_matcher(), lift=True)
+@pytest.mark.parametrize(
+    ("tree", "lift", "words"),
+    [
+        ({"timed": False}, True, "TLift needs a time for every image, but 18 of 18"),
+        ({"cameras": 1}, False, "none of 2 queries has its identity in another camera"),
+    ],
+    ids=["no times", "no match"],
+)
+def test_what_cannot_be_evaluated_is_refused_before_any_work(
+    tmp_path: Path, tree: dict[str, Any], lift: bool, words: str
+) -> None:
+    root = plant_people(tmp_path, identities=2, **tree)
+
+    def never(crops: object) -> torch.Tensor:
+        raise AssertionError(crops)
+
+    with pytest.raises(DatasetError, match=words):
+        evaluate_reid(load("folder", root), replace(band_matcher(), embed=never), lift=lift)
 
 
-def test_queries_without_any_match_are_refused(tmp_path: Path) -> None:
-    root = plant_people(tmp_path, identities=2, cameras=1)
-    with pytest.raises(DatasetError, match="none of 2 queries has its identity in another camera"):
-        evaluate_reid(load("folder", root), band_matcher())
+def test_queries_whose_only_match_is_broken_are_refused(tmp_path: Path) -> None:
+    root = plant_people(tmp_path, identities=1, cameras=2, per_camera=2)
+    for path in (root / "bounding_box_test").iterdir():
+        if "_c2" in path.name:
+            path.write_bytes(b"")
+    query = sorted((root / "query").iterdir())[0].name
+    (root / "query.txt").write_text(query, encoding="utf-8")
+    with pytest.raises(DatasetError, match="none of 1 queries"):
+        evaluate_reid(load("folder", root, query="query.txt"), band_matcher())
 
 
 def test_report_is_one_page_with_both_ends(evaluation: ReidEvaluation, tmp_path: Path) -> None:
