@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
 from streamreid.errors import DatasetError
 from streamreid.evaluation.datasets import ImageRecord
+from streamreid.evaluation.features import read_rgb
 from streamreid.reid.preprocess import resize
+from streamreid.types import UInt8Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,20 +43,6 @@ class ImageSet:
         return ImageSet(self.pixels[keep], identity, self.camera[keep], self.source[keep])
 
 
-def read_rgb(path: Path) -> np.ndarray:
-    """Decode one image file to RGB uint8 `(h, w, 3)`.
-
-    Raises:
-        DatasetError: If the file is missing or no image.
-    """
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise DatasetError(
-            f"{path} cannot be read as an image; remove it from the list or replace it"
-        )
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-
-
 def load_images(
     sources: Sequence[Sequence[ImageRecord]],
     size: tuple[int, int],
@@ -79,7 +64,7 @@ def load_images(
     labels: list[tuple[int, int, int]] = []
     for source, records in enumerate(sources):
         for record in records:
-            pixels[len(labels)] = torch.from_numpy(resize(read_rgb(record.path), size).copy())
+            pixels[len(labels)] = torch.from_numpy(resize(_pixels(record), size).copy())
             labels.append((source, record.identity, record.camera))
             if progress is not None:
                 progress()
@@ -90,3 +75,10 @@ def load_images(
         camera=torch.tensor([row[2] for row in labels]),
         source=torch.tensor([row[0] for row in labels]),
     )
+
+
+def _pixels(record: ImageRecord) -> UInt8Array:
+    try:
+        return read_rgb(record.path)
+    except DatasetError as exc:
+        raise DatasetError(f"{exc}; replace the file, or leave it out of the list") from exc

@@ -1,5 +1,6 @@
 """Re-ranking against the golden vectors and against the recipe written with loops."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,18 @@ def test_the_size_of_the_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch)
     whole = k_reciprocal_rerank(distance, 40)
     monkeypatch.setattr(reranking, "_BLOCK_ROWS", 7)
     np.testing.assert_array_equal(k_reciprocal_rerank(distance, 40), whole)
+
+
+def test_no_second_matrix_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """20,000 images are a matrix of 1.6 GB; what comes on top must not grow with its square."""
+    monkeypatch.setattr(reranking, "_BLOCK_ROWS", 64)
+    points = np.random.default_rng(3).random((2500, 3)).astype(np.float32)
+    distance = ((points[:, None] - points[None]) ** 2).sum(axis=2)
+    tracemalloc.start()
+    k_reciprocal_rerank(distance, 50)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.6 * distance.nbytes
 
 
 @pytest.mark.parametrize(

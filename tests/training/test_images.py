@@ -33,11 +33,12 @@ def test_selected_identities_are_numbered_anew() -> None:
     assert len(kept) == 8
 
 
-def test_a_broken_image_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [0, 8, -40], ids=["empty", "header", "cut off"])
+def test_a_broken_image_is_named(tmp_path: Path, kept: int) -> None:
     folder = write_folder(tmp_path, make_images(identities=2))
     victim = sorted(folder.iterdir())[1]
-    victim.write_bytes(b"no image")
-    with pytest.raises(DatasetError, match=victim.name):
+    victim.write_bytes(victim.read_bytes()[:kept])
+    with pytest.raises(DatasetError, match=rf"{victim.name}.*leave it out of the list"):
         read(tmp_path)
 
 
