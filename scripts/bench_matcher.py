@@ -24,7 +24,7 @@ from streamreid.cli.bench_matcher import blocks_table, matcher_table
 from streamreid.cli.bench_restart import restart_table
 from streamreid.cli.bench_table import Report, Table
 from streamreid.errors import ConfigError
-from streamreid.gallery.build import choose_device
+from streamreid.reid.device import choose_device
 
 PARTS = ("matcher", "blocks", "features", "latency", "shortlist", "rolling", "restart")
 

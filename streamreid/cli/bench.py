@@ -157,7 +157,7 @@ def pipeline(
 
 def _device(name: str) -> str:
     """The device that the matcher would take."""
-    from streamreid.gallery.build import choose_device
+    from streamreid.reid.device import choose_device
 
     return str(choose_device(name))
 

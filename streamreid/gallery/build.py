@@ -7,6 +7,7 @@ from streamreid.gallery.index import INDEX_BYTES, GraphIndex, index_installed
 from streamreid.gallery.local import LocalScorer
 from streamreid.gallery.ring import TABLE_BYTES, MapLayout, Ring
 from streamreid.gallery.shortlist import STRIPS
+from streamreid.reid.device import choose_device
 from streamreid.reid.extract import FeatureExtractor, choose_runner
 from streamreid.reid.matching_blocks import fast_on_this_cpu
 from streamreid.reid.multishot import DEFAULT_RULE, MultiShot
@@ -122,25 +123,3 @@ def choose_storage(name: str, device: torch.device | str) -> torch.dtype:
     if name not in _STORAGE:
         raise ConfigError(f"storage dtype {name!r}; use auto or one of {', '.join(_STORAGE)}")
     return _STORAGE[name]
-
-
-def choose_device(name: str) -> torch.device:
-    """The device that "auto", "cpu", "cuda" or "cuda:N" means here.
-
-    Raises:
-        ConfigError: If there is no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as exc:
-        raise ConfigError(f"matcher.device is {name!r}; use auto, cpu, cuda or cuda:0") from exc
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            f"matcher.device is {name!r}, but this torch finds no CUDA device; use cpu or auto, or "
-            "install a torch build for this GPU"
-        )
-    if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"matcher.device is {name!r}; use auto, cpu, cuda or cuda:0")
-    return device

@@ -13,6 +13,7 @@ from torch import Tensor
 from streamreid.errors import WeightsError
 from streamreid.reid import backbone, weight_file
 from streamreid.reid.backbone import MapNetwork
+from streamreid.reid.device import choose_device
 from streamreid.reid.imagenet import imagenet_network, lite0_weights_path
 from streamreid.reid.preprocess import prepare
 from streamreid.reid.qaconv import QAConv
@@ -86,12 +87,13 @@ def load_model(
             out are float32 in any case.
 
     Raises:
+        ConfigError: There is no such device.
         WeightsError: The name is unknown, or the file is missing, damaged or of another kind; the
             message names the tensor and the shapes.
     """
+    target = choose_device(device)
     imagenet = name_or_path == IMAGENET
     model = _imagenet_model() if imagenet else _load_file(path_of(name_or_path))
-    target = torch.device(_device(device))
     model.network.to(device=target, dtype=dtype or torch.float32)
     model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.network.requires_grad_(False).eval()
@@ -246,9 +248,3 @@ def weighted_head(
     head.logit_bn.weight.fill_(scale / 2)
     head.logit_bn.bias.fill_(-scale * centre)
     return head.eval()
-
-
-def _device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return name

@@ -119,6 +119,7 @@ def test_data_that_cannot_be_evaluated_leaves_nothing_behind(
         (["--json", "no/such/folder/a.json"], "its folder does not exist"),
         (["--clock", "no.csv"], "clock file no.csv cannot be read"),
         (["--weights", "no.safetensors"], "no.safetensors"),
+        (["--device", "cuda:99"], "device is 'cuda:99', but this torch finds"),
     ],
 )
 def test_mistakes_are_one_line(
