@@ -88,6 +88,7 @@ def write_report(
         stage_titles=STAGE_TITLES,
         cmc_png=base64.b64encode(cmc_png).decode("ascii"),
         sections=_sections(evaluation, name, queries, items),
+        calibration=evaluation.calibration.fitted_on or "not known",
     )
     replace_file(directory / "cmc.png", cmc_png)
     replace_file(directory / "report.json", json_bytes(summary))

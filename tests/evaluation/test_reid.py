@@ -33,7 +33,7 @@ def band_matcher() -> Matcher:
         digest="0" * 64,
         embed=lambda crops: torch.from_numpy(embed_bands(list(crops))),
         head=fold(equal_weight_head(3, 8, 1, scale=20.0, centre=0.95)),
-        calibration=Calibration(scale=1.0, offset=0.0),
+        calibration=Calibration(scale=1.0, offset=0.0, fitted_on="nothing"),
     )
 
 
@@ -157,6 +157,7 @@ def test_report_is_one_page_with_both_ends(evaluation: ReidEvaluation, tmp_path:
     assert text.count('class="row"') == 6
     assert text.count("data:image/jpeg;base64,") == 6 * 5
     assert "Best queries" in text
+    assert "probability of the match (calibration: nothing)" in text
     assert "re-ranking + TLift" in text
     assert 'src="http' not in text
     names = {path.name for path in page.parent.iterdir()}
