@@ -45,7 +45,7 @@ def main() -> int:
     parser.add_argument("--clock", type=Path, required=True)
     parser.add_argument("--every", type=int, default=10, help="distance of held-out identities")
     parser.add_argument("--first", type=int, default=5, help="place of the first of them")
-    parser.add_argument("--periods", type=float, nargs="+", default=[1900.0])
+    parser.add_argument("--periods", type=float, nargs="+", default=[1900.0, 2300.0])
     parser.add_argument("--lag", type=float, default=60.0)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()

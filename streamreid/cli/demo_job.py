@@ -23,10 +23,6 @@ STORE = "streamreid.sqlite"
 SHEET = "people.png"
 REPORT = "report.html"
 
-SETTINGS = ("association: {false_merge_rate: 0.05}",)
-"""What the demo's cams.yaml says beyond cameras and detector. Among seven people a wrong link is
-less likely than in the crowds that the default of 0.02 is made for, so more may be risked."""
-
 
 def demo_job(out: Path, *, detector: str, plain: bool, seed: int) -> int:
     """Run the demo in a folder.
@@ -66,7 +62,7 @@ def record_demo(out: Path, scene: Scene, *, detector: str, console: Console) -> 
             scene,
             out,
             alike=[LOOK_ALIKES],
-            settings=(f"detector: {{kind: {detector}}}", *SETTINGS),
+            settings=(f"detector: {{kind: {detector}}}",),
             progress=lambda _: advance(1),
         )
 

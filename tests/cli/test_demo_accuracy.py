@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamreid.cli.demo_job import SETTINGS, SHEET, STORE
+from streamreid.cli.demo_job import SHEET, STORE
 from streamreid.cli.demo_score import score_scene
 from streamreid.cli.main import main
 from streamreid.config import load_config, parse_config
@@ -26,7 +26,7 @@ GOOD, CHANCE = 0.8, 0.4
 @pytest.mark.timeout(900)
 def test_perfect_crops_give_the_right_people_and_shuffled_ones_do_not() -> None:
     """In this process: crops at the true boxes, the shipped weights, the engine of `run`."""
-    text = cameras_yaml(demo_scene(), SETTINGS)
+    text = cameras_yaml(demo_scene())
     config = parse_config(text.encode(), name="cams.yaml", folder=Path(), environ={})
     scorer = build_scorer("default", device="cpu", max_crops=200, features="openvino-fp32")
     settings = engine_settings(config, scorer)
