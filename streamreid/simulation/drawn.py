@@ -37,10 +37,10 @@ class Looks:
 
     own: float = 0.3
     camera_noise: float = 0.5
-    visit_noise: float = 1.35
+    visit_noise: float = 1.06
     crop_noise: float = 0.5
-    gain: float = 17.0
-    middle: float = 0.38
+    gain: float = 18.9
+    middle: float = 0.416
 
 
 def tracklets_of_visits(visits: Sequence[Visit], *, crops_per_visit: int = 4) -> list[Tracklet]:
