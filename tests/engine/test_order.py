@@ -159,8 +159,12 @@ def partition(rows: list[Decision]) -> set[frozenset[int]]:
 
 
 def joins(rows: list[Decision]) -> int:
-    """How many tracks the engine moved because two identities turned out to be one."""
-    return sum((row.reason, row.actor) == ("merged", "engine") for row in rows)
+    """How many settled tracks the engine moved because two identities turned out to be one.
+
+    Tracks that are still undecided move along; where they stand in between may depend on what has
+    arrived by then.
+    """
+    return sum((row.reason, row.actor) == ("merged", "engine") and row.final for row in rows)
 
 
 def check_orders(scene_seed: int, orders: int, restarts: int, name: str) -> None:
