@@ -60,7 +60,7 @@ class RtspServer:
     def start(self) -> None:
         """Start it and wait until it listens."""
         self.launch()
-        if not wait_until(self._listens):
+        if not wait_until(self._listens, 60.0):
             raise RuntimeError("the RTSP server did not start")
 
     def report(self) -> tuple[float, float]:
