@@ -193,7 +193,7 @@ def test_arrival_order_within_the_lag_changes_nothing(
 @pytest.mark.parametrize("scene_seed", range(40))
 @pytest.mark.parametrize("restarts", [0, 4])
 @pytest.mark.parametrize(
-    ("name", "orders"), [("appearance", 25), ("neighbours", 2), ("joining", 3)]
+    ("name", "orders"), [("appearance", 25), ("neighbours", 4), ("joining", 3)]
 )
 def test_thousands_of_orders(scene_seed: int, restarts: int, name: str, orders: int) -> None:
     check_orders(scene_seed, orders, restarts, name)
