@@ -7,18 +7,21 @@ import numpy as np
 import pytest
 
 from streamreid.association.calibration import DecisionModel, DecisionModels
-from streamreid.association.constraints import Span, violations
+from streamreid.association.constraints import CameraPair, Span, violations
 from streamreid.association.joining import JoinSettings
 from streamreid.association.ledger import Decision, replay
 from streamreid.engine.engine import Engine
 from streamreid.engine.events import (
     CropAdded,
     IdentityUpdate,
+    Outcome,
     RestoredState,
     RestoredTrack,
+    TimeRecord,
+    TransitionUpdate,
 )
 from streamreid.engine.inbox import TrackEvent, event_time_s
-from streamreid.engine.settings import EngineSettings
+from streamreid.engine.settings import EngineSettings, TimeSettings
 from streamreid.types import CameraId, IdentityId, TrackKey
 from tests.engine.planted import PlantedScorer, Scene, Walk
 
@@ -28,25 +31,38 @@ _RERANKED = DecisionModel(constant=-5.5, appearance=0.4, neighbours=8.5)
 NEIGHBOURS = replace(
     APPEARANCE, decision=DecisionModels(_RERANKED, _RERANKED, _RERANKED, _RERANKED)
 )
-LOOKS = {"appearance": (0,), "neighbours": (0,), "joining": (0, 60, 30)}
+LOOKS = {"appearance": (0,), "neighbours": (0,), "joining": (0, 60, 30), "full": (0,)}
 """In which directions people turn, in degrees; front and back are joined by views of the side."""
 JOINING = replace(
     APPEARANCE, false_merge_rate=0.1, join=JoinSettings(tracks=3, least_probability=0.5)
 )
-SETTINGS = {"appearance": APPEARANCE, "neighbours": NEIGHBOURS, "joining": JOINING}
+_TIMED = DecisionModel(
+    constant=-5.5, appearance=0.4, neighbours=8.5, cooccurrence=1.0, transition=0.7
+)
+FULL = replace(
+    APPEARANCE,
+    decision=DecisionModels(_RERANKED, _TIMED, _TIMED, _TIMED),
+    time=TimeSettings(cooccurrence=True, transitions=True, prior_support=2.0),
+)
+SETTINGS = {"appearance": APPEARANCE, "neighbours": NEIGHBOURS, "joining": JOINING, "full": FULL}
 CAMERAS = ("door", "hall", "yard")
 
 
 def random_scene(
-    seed: int, people: int = 6, visits: int = 4, looks: tuple[int, ...] = (0,)
+    seed: int,
+    people: int = 6,
+    visits: int = 4,
+    looks: tuple[int, ...] = (0,),
+    rounds: bool = False,
 ) -> Scene:
+    """People who come by again and again; on rounds they pass the cameras in turn, at one pace."""
     rng = np.random.default_rng(seed)
     walks: list[Walk] = []
     for person in range(people):
         time_s = float(rng.uniform(0, 60))
-        for _ in range(visits):
+        for visit in range(visits):
             length_s = float(rng.uniform(1, 8))
-            camera = CAMERAS[int(rng.integers(3))]
+            camera = CAMERAS[(visit if rounds else int(rng.integers(3))) % 3]
             walks.append(
                 Walk(
                     len(walks) + 1,
@@ -58,7 +74,7 @@ def random_scene(
                     looks[int(rng.integers(len(looks)))] if len(looks) > 1 else looks[0],
                 )
             )
-            time_s += length_s + float(rng.uniform(1, 30))
+            time_s += length_s + float(rng.uniform(*((9, 13) if rounds else (1, 30))))
     # One more person is surely split at first: every view is settled before the next one comes.
     for number, look in enumerate(looks if len(looks) > 1 else ()):
         start_s = 5.0 + 50.0 * number
@@ -74,6 +90,8 @@ class Store:
         self.events: dict[object, TrackEvent] = {}
         self.rows: list[Decision] = []
         self.identities: dict[IdentityId, IdentityUpdate] = {}
+        self.transitions: dict[CameraPair, TransitionUpdate] = {}
+        self.records: dict[str, TimeRecord] = {}
 
     def restored(self) -> RestoredState:
         held = replay(self.rows)
@@ -102,7 +120,12 @@ class Store:
             )
         next_id = max((int(key) for key in self.identities), default=0) + 1
         return RestoredState(
-            tuple(tracks.values()), tuple(self.identities.values()), tuple(self.rows), (), next_id
+            tuple(tracks.values()),
+            tuple(self.identities.values()),
+            tuple(self.rows),
+            tuple(self.transitions.values()),
+            next_id,
+            tuple(self.records.values()),
         )
 
 
@@ -145,10 +168,12 @@ def restart(scene: Scene, store: Store, settings: EngineSettings) -> tuple[Engin
     return engine, scorer
 
 
-def keep(store: Store, outcome: object) -> None:
-    store.rows.extend(outcome.decisions)  # type: ignore[attr-defined]
-    for update in outcome.identities:  # type: ignore[attr-defined]
-        store.identities[update.identity_id] = update
+def keep(store: Store, outcome: Outcome) -> None:
+    store.rows.extend(outcome.decisions)
+    store.identities |= {update.identity_id: update for update in outcome.identities}
+    for learned in outcome.transitions:
+        store.transitions[learned.from_camera_id, learned.to_camera_id] = learned
+    store.records |= {record.name: record for record in outcome.records}
 
 
 def partition(rows: list[Decision]) -> set[frozenset[int]]:
@@ -167,16 +192,26 @@ def joins(rows: list[Decision]) -> int:
     return sum((row.reason, row.actor) == ("merged", "engine") and row.final for row in rows)
 
 
+def timed(rows: list[Decision]) -> int:
+    """How many final decisions transition times and co-occurrence took part in."""
+    return sum(
+        row.final and row.transition is not None and row.cooccurrence is not None for row in rows
+    )
+
+
 def check_orders(scene_seed: int, orders: int, restarts: int, name: str) -> None:
     """Late, duplicate and swapped events, restarts in between: the same people come out."""
     settings, looks = SETTINGS[name], LOOKS[name]
-    scene = random_scene(scene_seed, visits=4 if len(looks) == 1 else 8, looks=looks)
+    few = name in ("appearance", "neighbours")
+    scene = random_scene(scene_seed, visits=4 if few else 8, looks=looks, rounds=name == "full")
     undisturbed, _ = deliver(scene, None, settings=settings)
     assert joins(undisturbed) > 0 or name != "joining"
+    assert timed(undisturbed) > 0 or name != "full"
     for order_seed in range(orders):
         rows, _ = deliver(scene, order_seed, restarts=restarts, settings=settings)
         assert partition(rows) == partition(undisturbed)
         assert joins(rows) == joins(undisturbed)
+        assert timed(rows) == timed(undisturbed)
 
 
 @pytest.mark.parametrize("scene_seed", range(3))
@@ -193,7 +228,7 @@ def test_arrival_order_within_the_lag_changes_nothing(
 @pytest.mark.parametrize("scene_seed", range(40))
 @pytest.mark.parametrize("restarts", [0, 4])
 @pytest.mark.parametrize(
-    ("name", "orders"), [("appearance", 25), ("neighbours", 4), ("joining", 3)]
+    ("name", "orders"), [("appearance", 25), ("neighbours", 4), ("joining", 3), ("full", 3)]
 )
 def test_thousands_of_orders(scene_seed: int, restarts: int, name: str, orders: int) -> None:
     check_orders(scene_seed, orders, restarts, name)
