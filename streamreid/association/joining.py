@@ -50,28 +50,34 @@ class JoinMap:
         offset: Log odds at value 0 of a single pair.
         size: Log odds taken off per e-fold of compared pairs, 0 or more: two identities that grew
             large side by side were told apart often, and joining them would be a large mistake.
+        turns: Log odds per unit of the log likelihood ratio that they take turns as one person
+            would, 0 or more.
     """
 
     slope: float = 1.0
     offset: float = 0.0
     size: float = 0.6
+    turns: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.slope <= 0 or self.size < 0:
+        if self.slope <= 0 or self.size < 0 or self.turns < 0:
             raise ValueError(
-                f"slope must be above 0 and size at least 0, got {self.slope}, {self.size}"
+                "slope must be above 0, size and turns at least 0, got "
+                f"{self.slope}, {self.size}, {self.turns}"
             )
 
-    def probability(self, value: float, pairs: int) -> float:
+    def probability(self, value: float, pairs: int, turns: float = 0.0) -> float:
         """Probability that two identities are one person.
 
         Args:
             value: Their linkage value; `-inf` when nothing is known.
             pairs: Compared pairs of tracks.
+            turns: Log likelihood ratio that they take turns as one person would; 0 is neutral.
         """
         if value == -math.inf or pairs < 1:
             return 0.0
-        return sigmoid(self.slope * value + self.offset - self.size * math.log(pairs))
+        odds = self.slope * value + self.offset - self.size * math.log(pairs)
+        return sigmoid(odds + self.turns * turns)
 
 
 def join_value(log_odds: Float64Array, linkage: Linkage) -> float:

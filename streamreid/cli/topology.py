@@ -1,5 +1,6 @@
 """`streamreid topology`: what was learned about the ways between cameras."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,8 +37,8 @@ def show(
     from rich.console import Console
     from rich.table import Table
 
-    model, at_s = _load(cameras)
-    ways = _ways(model, at_s)
+    learned = _load(cameras)
+    ways = _ways(learned)
     table = Table(title="from one camera to the next")
     for title in ("from", "to", "people", "typical", "10 % to 90 %", "at once"):
         table.add_column(title)
@@ -54,7 +55,7 @@ def show(
         )
     Console().print(table)
     if out is not None:
-        _draw(model, at_s, out)
+        _draw(learned, out)
 
 
 def export(
@@ -72,10 +73,10 @@ def export(
     from streamreid.errors import ConfigError
     from streamreid.tlift.transition import CENTRES_S
 
-    model, at_s = _load(cameras)
-    ways = _ways(model, at_s)
+    learned = _load(cameras)
+    ways = _ways(learned)
     for way in ways:
-        density = model.density(way["from"], way["to"], at_s=at_s)
+        density = learned.passages.density(way["from"], way["to"], at_s=learned.at_s)
         way["density_per_s"] = [round(float(value), 8) for value in density]
     content = {"seconds": [round(float(value), 3) for value in CENTRES_S], "ways": ways}
     text = json.dumps(content, indent=1)
@@ -159,8 +160,23 @@ def _set_frozen(cameras: Path, *, frozen: bool) -> None:
     Console().print(said, highlight=False)
 
 
-def _load(cameras: Path) -> "tuple[TransitionModel, float]":
-    """The learned model of a store, and the time of its latest observation."""
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    """What a store knows about times.
+
+    Attributes:
+        any_two: Between any two tracks of one person.
+        passages: From one sighting of a person to the next.
+        at_s: When it learned last, epoch seconds.
+    """
+
+    any_two: "TransitionModel"
+    passages: "TransitionModel"
+    at_s: float
+
+
+def _load(cameras: Path) -> _Learned:
+    """What the store of a configuration has learned."""
     from streamreid.config.load import load_config
     from streamreid.store.reader import open_reader
     from streamreid.tlift.transition import TransitionModel
@@ -169,28 +185,29 @@ def _load(cameras: Path) -> "tuple[TransitionModel, float]":
     config = load_config(cameras)
     with open_reader(config.store.path) as reader:
         rows = reader.transitions()
-    known = ((CameraId(one), CameraId(other)) for one, other in config.topology.overlaps)
-    model = TransitionModel(overlaps=known)
+    known = [(CameraId(one), CameraId(other)) for one, other in config.topology.overlaps]
+    models = TransitionModel(overlaps=known), TransitionModel(overlaps=known)
     for row in rows:
-        model.load(
-            row.from_camera_id, row.to_camera_id, row.histogram, updated_at_s=row.updated_at_s
-        )
-    return model, max((row.updated_at_s for row in rows), default=0.0)
+        # Stores of earlier versions did not tell the two apart.
+        for model, blob in zip(models, (row.histogram, row.passages or row.histogram), strict=True):
+            model.load(row.from_camera_id, row.to_camera_id, blob, updated_at_s=row.updated_at_s)
+    return _Learned(*models, max((row.updated_at_s for row in rows), default=0.0))
 
 
-def _ways(model: "TransitionModel", at_s: float) -> list[dict[str, Any]]:
+def _ways(learned: _Learned) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
+    model, passages, at_s = learned.any_two, learned.passages, learned.at_s
     for source, target in model.pairs():
         share = model.overlap_share(source, target, at_s=at_s)
         found.append(
             {
                 "from": source,
                 "to": target,
-                "support": model.support(source, target, at_s=at_s),
-                "median_s": model.quantile_s(source, target, 0.5, at_s=at_s),
-                "typical_s": model.typical_s(source, target, at_s=at_s),
-                "p10_s": model.quantile_s(source, target, 0.1, at_s=at_s),
-                "p90_s": model.quantile_s(source, target, 0.9, at_s=at_s),
+                "support": passages.support(source, target, at_s=at_s),
+                "median_s": passages.quantile_s(source, target, 0.5, at_s=at_s),
+                "typical_s": passages.typical_s(source, target, at_s=at_s),
+                "p10_s": passages.quantile_s(source, target, 0.1, at_s=at_s),
+                "p90_s": passages.quantile_s(source, target, 0.9, at_s=at_s),
                 "overlap_share": share,
                 "views_overlap": model.views_overlap(source, target),
                 "never_at_once": model.never_at_once(source, target, at_s=at_s),
@@ -209,7 +226,7 @@ def _check_names(known: set[Any], *names: str | None) -> None:
             )
 
 
-def _draw(model: "TransitionModel", at_s: float, out: Path) -> None:
+def _draw(learned: _Learned, out: Path) -> None:
     """The camera graph on the left, one histogram per way on the right."""
     import math
 
@@ -218,7 +235,7 @@ def _draw(model: "TransitionModel", at_s: float, out: Path) -> None:
     from streamreid.errors import ConfigError
     from streamreid.tlift.transition import CENTRES_S
 
-    ways = [way for way in _ways(model, at_s) if way["support"] > 0]
+    ways = [way for way in _ways(learned) if way["support"] > 0]
     names = sorted({way[end] for way in ways for end in ("from", "to")})
     shown = sorted(ways, key=lambda way: -way["support"])[:12]
     figure = Figure(figsize=(12, 6), layout="constrained")
@@ -250,7 +267,8 @@ def _draw(model: "TransitionModel", at_s: float, out: Path) -> None:
     cells = columns[1].subgridspec(max(math.ceil(len(shown) / 2), 1), 2)
     for number, way in enumerate(shown):
         axes = figure.add_subplot(cells[number // 2, number % 2])
-        axes.plot(CENTRES_S, model.density(way["from"], way["to"], at_s=at_s))
+        density = learned.passages.density(way["from"], way["to"], at_s=learned.at_s)
+        axes.plot(CENTRES_S, density)
         limit = max(60.0, 2 * abs(way["p90_s"]))
         axes.set_xlim(-limit / 4, limit)
         axes.set_title(f"{way['from']} to {way['to']}: {way['typical_s']:.0f} s", fontsize=8)

@@ -40,7 +40,7 @@ def believed_matches(
         if match is None or theirs is None or theirs.track != track.key or not match.ended:
             continue
         belief = sigmoid(mine.logit)
-        among_all = track.most_alike() == match.key and match.most_alike() == track.key
+        among_all = track.chooses(match.key) and match.chooses(track.key)
         in_pair = belief >= settings.pair_match and min(mine.margin, theirs.margin) >= (
             settings.pair_margin
         )

@@ -132,13 +132,23 @@ Event = CropAdded | TrackSeen | TrackClosed | OperatorCommand
 
 @dataclass(frozen=True, slots=True)
 class TransitionUpdate:
-    """Learned transition times of one ordered camera pair, to be kept by the store."""
+    """Learned transition times of one ordered camera pair, to be kept by the store.
+
+    Attributes:
+        from_camera_id: Camera that was left.
+        to_camera_id: Camera that was entered.
+        histogram: Times between any two tracks of one person, as `TransitionModel.dump` gives them.
+        support: Decayed number of observations in it.
+        updated_at_s: Event time of the latest observation, epoch seconds.
+        passages: Times from one sighting of a person to the next, likewise; empty if never learned.
+    """
 
     from_camera_id: CameraId
     to_camera_id: CameraId
     histogram: bytes
     support: float
     updated_at_s: float
+    passages: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

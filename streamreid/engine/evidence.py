@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streamreid.association.calibration import sigmoid
-from streamreid.engine.believed import believed_matches
+from streamreid.engine.believed import Believed, believed_matches
 from streamreid.engine.memory import Memory
 from streamreid.engine.pairs import PairScores
 from streamreid.engine.timing import TimeEvidence, TimeTerms
@@ -127,6 +127,42 @@ class Evidence:
             if one.match.final:
                 others = [other for other in strangers if other.key != one.match.key]
                 self.time.learn(track, one.match, others, belief=one.belief, at_s=at_s)
+        for other, belief in self._steps(track, found).items():
+            self.time.learn_passage(track, tracks[other], strangers, belief=belief, at_s=at_s)
+
+    def _steps(self, track: Track, found: list[Believed]) -> dict[TrackKey, float]:
+        """Sightings of the same person right before or after a track, each with how sure looks are.
+
+        These are believed matches between which nothing else of either identity lies, and what the
+        track's own identity did before, if the track looks most like a track of that very
+        identity. Time had no part in that, so that what is learned does not confirm itself.
+        """
+        tracks, ledger = self._memory.tracks, self._memory.ledger
+        steps = {
+            one.match.key: one.belief
+            for one in found
+            if one.match.final and not self._is_any_between(track, one.match)
+        }
+        alike = track.most_alike()
+        holding = ledger.holding(alike.track) if alike is not None else None
+        own = self._memory.identity(track.key)
+        if alike is None or holding is None or holding.identity_id != own:
+            return steps
+        earlier = [tracks[key] for key in ledger.tracks_of(own) if tracks[key].order < track.order]
+        if earlier:
+            before = max(earlier, key=lambda other: other.order).key
+            steps[before] = max(steps.get(before, 0.0), sigmoid(alike.logit))
+        return steps
+
+    def _is_any_between(self, one: Track, other: Track) -> bool:
+        """Whether a track of either one's identity began between the two."""
+        first, last = sorted((one.order, other.order))
+        identities = {self._memory.identity(track.key) for track in (one, other)}
+        return any(
+            first < track.order < last
+            for identity in identities
+            for track in self._memory.tracks_of(identity)
+        )
 
     def drop_final_pairs(self, track: Track) -> None:
         """Forget what nothing depends on any more: pairs of two final tracks."""

@@ -41,12 +41,14 @@ class JoinEvidence:
         gone: Tracks of the younger one.
         value: Their linkage value.
         pairs: How many pairs of tracks were compared.
+        turns: Log likelihood ratio that they take turns in the cameras as one person would.
     """
 
     kept: tuple[TrackKey, ...]
     gone: tuple[TrackKey, ...]
     value: float
     pairs: int
+    turns: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +160,7 @@ class Joiner:
 
     def _try(self, keep: IdentityId, gone: IdentityId, bridge: Bridge, at_s: float) -> None:
         settings = self._memory.settings.join
-        ours, theirs = (
-            [self._memory.tracks[key] for key in self._memory.latest(one)[: settings.tracks]]
-            for one in (keep, gone)
-        )
+        ours, theirs = (self._final_tracks(one)[: settings.tracks] for one in (keep, gone))
         table = self._compare(ours, theirs, at_s)
         odds: Float64Array = np.full((len(ours), len(theirs)), np.nan)
         for (row, one), (column, other) in product(enumerate(ours), enumerate(theirs)):
@@ -169,16 +168,24 @@ class Joiner:
             if pair is not None:
                 odds[row, column] = pair.odds
         value = join_value(odds, self._memory.settings.linkage)
+        turns = self._time.taking_turns(*map(self._final_tracks, (keep, gone)), at_s=at_s)
         if self._witness is not None:
             self._witness(
                 JoinEvidence(
-                    self._ledger.tracks_of(keep), self._ledger.tracks_of(gone), value, len(table)
+                    self._ledger.tracks_of(keep),
+                    self._ledger.tracks_of(gone),
+                    value,
+                    len(table),
+                    turns,
                 )
             )
-        probability = self._memory.settings.join_map.probability(value, len(table))
+        probability = self._memory.settings.join_map.probability(value, len(table), turns)
         if len(table) >= settings.least_pairs and probability >= self._threshold:
             best = max(table.values(), key=lambda pair: pair.logit)
             self._write(keep, gone, self._numbers(probability, best, keep, gone, bridge), at_s)
+
+    def _final_tracks(self, identity: IdentityId) -> list[Track]:
+        return [self._memory.tracks[key] for key in self._memory.latest(identity)]
 
     def _compare(
         self, ours: list[Track], theirs: list[Track], at_s: float

@@ -9,6 +9,8 @@ import numpy as np
 from streamreid.association.constraints import CameraPair, pair_of
 from streamreid.engine.clock_health import ClockWatch
 from streamreid.engine.events import TimeRecord, TransitionUpdate
+from streamreid.engine.passages import Passages, passage
+from streamreid.engine.probation import Probation
 from streamreid.engine.settings import TimeSettings
 from streamreid.engine.tracks import Track
 from streamreid.tlift.cooccurrence import CooccurrenceState
@@ -34,47 +36,7 @@ class TimeTerms:
 NO_TERMS = TimeTerms()
 
 _COMPANIONS, _CLOCK, _WATCH, _FROZEN = "companions", "clock", "watch", "frozen"
-
-
-@dataclass(slots=True)
-class Probation:
-    """Whether a term has told believed matches from other candidates lately.
-
-    Attributes:
-        memory: Observations after which an old one weighs 1/e.
-        least: Observations before the term is trusted.
-        count: Decayed number of observations.
-        total: Decayed sum of the contrasts.
-        squares: Decayed sum of their squares.
-    """
-
-    memory: float = 200.0
-    least: float = 8.0
-    count: float = 0.0
-    total: float = 0.0
-    squares: float = 0.0
-
-    def observe(self, contrast: float) -> None:
-        """Take in by how much a believed match's term exceeded that of the other candidates."""
-        keep = 1.0 - 1.0 / self.memory
-        value = max(min(contrast, 3.0), -3.0)
-        self.count = self.count * keep + 1.0
-        self.total = self.total * keep + value
-        self.squares = self.squares * keep + value * value
-
-    @property
-    def passed(self) -> bool:
-        """Whether the mean contrast is above 0 by two standard errors."""
-        if self.count < self.least:
-            return False
-        mean = self.total / self.count
-        spread = max(self.squares / self.count - mean * mean, 1e-6)
-        return mean > 2.0 * math.sqrt(spread / self.count)
-
-    @property
-    def failed(self) -> bool:
-        """Whether the term has had its chance and does not help."""
-        return self.count >= 3 * self.least and not self.passed
+_PASSAGES = "passages"
 
 
 @dataclass(slots=True)
@@ -84,7 +46,8 @@ class TimeEvidence:
     Attributes:
         settings: Parameters.
         cooccurrence: Live TLift.
-        transitions: Learned transition times.
+        transitions: Learned times between any two tracks of one person.
+        passages: Learned times from one sighting of a person to the next.
         companions_help: Probation of live TLift.
         clock_helps: Probation of transition times, per camera.
         learned: Pairs whose histogram changed since the last `drain`, and when.
@@ -96,6 +59,7 @@ class TimeEvidence:
     overlaps: frozenset[CameraPair] = frozenset()
     cooccurrence: CooccurrenceState = field(init=False)
     transitions: TransitionModel = field(init=False)
+    passages: Passages = field(init=False)
     companions_help: Probation = field(default_factory=Probation)
     clock_helps: dict[CameraId, Probation] = field(default_factory=dict)
     learned: dict[CameraPair, float] = field(default_factory=dict)
@@ -116,6 +80,9 @@ class TimeEvidence:
             prior_support=settings.prior_support,
             smoothing=settings.smoothing,
             overlaps=self.overlaps,
+        )
+        self.passages = Passages(
+            TransitionModel(half_life_s=settings.half_life_s, overlaps=self.overlaps)
         )
 
     def listen(
@@ -212,6 +179,23 @@ class TimeEvidence:
             self.transitions.learn_background(*passage(track, other), at_s=at_s)
         self._never_at_once = None
 
+    def learn_passage(
+        self, track: Track, next_to: Track, others: list[Track], *, belief: float, at_s: float
+    ) -> None:
+        """Learn how long a person took between two sightings; arguments as in `Passages`."""
+        if not self.settings.transitions:
+            return
+        if self.passages.learn(track, next_to, others, belief=belief, at_s=at_s):
+            source, target, _ = passage(track, next_to)
+            self.learned[source, target] = at_s
+            self._tried[_PASSAGES] = at_s
+
+    def taking_turns(self, ours: list[Track], theirs: list[Track], *, at_s: float) -> float:
+        """Whether two identities take turns as one person would; 0 without evidence."""
+        if not self.settings.transitions:
+            return 0.0
+        return self.passages.taking_turns(ours, theirs, self.clocks.moved(), at_s=at_s)
+
     def never_at_once(self, *, at_s: float) -> frozenset[CameraPair]:
         """Camera pairs that were never seen to show one person at once, with enough support.
 
@@ -240,6 +224,7 @@ class TimeEvidence:
                 self.transitions.dump(source, target),
                 self.transitions.support(source, target, at_s=at_s),
                 at_s,
+                self.passages.model.dump(source, target),
             )
             for (source, target), at_s in self.learned.items()
         )
@@ -255,6 +240,13 @@ class TimeEvidence:
                 update.histogram,
                 updated_at_s=update.updated_at_s,
             )
+            if update.passages:
+                self.passages.model.load(
+                    update.from_camera_id,
+                    update.to_camera_id,
+                    update.passages,
+                    updated_at_s=update.updated_at_s,
+                )
         self._never_at_once = None
 
     def warnings(self) -> list[str]:
@@ -276,7 +268,7 @@ class TimeEvidence:
 
     def freeze(self, frozen: bool, *, at_s: float) -> None:
         """Keep the learned transition times as they are, or learn on."""
-        self.transitions.frozen = frozen
+        self.transitions.frozen = self.passages.model.frozen = frozen
         self._tried[_FROZEN] = at_s
 
     def drain_records(self) -> tuple[TimeRecord, ...]:
@@ -294,12 +286,15 @@ class TimeEvidence:
             if kind == _WATCH:
                 self.clocks.load(CameraId(camera), list(record.values))
             elif kind == _FROZEN:
-                self.transitions.frozen = bool(float(record.values[0]))
-            elif kind in (_CLOCK, _COMPANIONS):
+                frozen = bool(float(record.values[0]))
+                self.transitions.frozen = self.passages.model.frozen = frozen
+            elif kind in (_CLOCK, _COMPANIONS, _PASSAGES):
                 count, total, squares = (float(value) for value in record.values)
                 trial = Probation(count=count, total=total, squares=squares)
                 if kind == _CLOCK:
                     self.clock_helps[CameraId(camera)] = trial
+                elif kind == _PASSAGES:
+                    self.passages.help = trial
                 else:
                     self.companions_help = trial
         self._never_at_once = None
@@ -310,8 +305,9 @@ class TimeEvidence:
             return (float(self.transitions.frozen),)
         if kind == _WATCH:
             return tuple(self.clocks.dump(CameraId(camera)))
-        trial = self.companions_help if kind == _COMPANIONS else self.clock_helps[CameraId(camera)]
-        return (trial.count, trial.total, trial.squares)
+        if kind == _CLOCK:
+            return self.clock_helps[CameraId(camera)].dump()
+        return (self.passages.help if kind == _PASSAGES else self.companions_help).dump()
 
     def _examine(
         self, track: Track, match: Track, own: TimeTerms, rest: list[TimeTerms], at_s: float
@@ -356,14 +352,3 @@ class TimeEvidence:
     def _transition(self, track: Track, other: Track, at_s: float) -> float | None:
         source, target, delta_s = passage(track, other)
         return self.transitions.log_ratio(source, target, delta_s, at_s=at_s)
-
-
-def passage(first: Track, second: Track) -> tuple[CameraId, CameraId, float]:
-    """From which camera to which, and the seconds between: start(later) - end(earlier).
-
-    Args:
-        first: One track.
-        second: Another; whichever started earlier is where the person came from.
-    """
-    earlier, later = sorted((first, second), key=lambda track: (track.started_at_s, track.key))
-    return earlier.camera_id, later.camera_id, later.started_at_s - earlier.seen_at_s

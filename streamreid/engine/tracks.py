@@ -78,6 +78,11 @@ class Track:
     listed: bool = False
     alike: dict[CameraId, Likeness] = field(default_factory=dict)
 
+    @property
+    def order(self) -> tuple[float, TrackKey]:
+        """Sorts tracks by when they began."""
+        return (self.started_at_s, self.key)
+
     def span(self) -> Span:
         """Where and when it was seen so far."""
         return Span(self.key, self.camera_id, self.started_at_s, self.seen_at_s)
@@ -89,10 +94,14 @@ class Track:
             Likeness(other, logit) if known is None else known.with_score(other, logit)
         )
 
-    def most_alike(self) -> TrackKey | None:
+    def most_alike(self) -> Likeness | None:
         """The track of any camera that looks most like it."""
-        best = max(self.alike.values(), key=lambda one: (one.logit, -one.track), default=None)
-        return None if best is None else best.track
+        return max(self.alike.values(), key=lambda one: (one.logit, -one.track), default=None)
+
+    def chooses(self, other: TrackKey) -> bool:
+        """Whether another track looks most like it among those of all cameras."""
+        best = self.most_alike()
+        return best is not None and best.track == other
 
     def best(self, count: int) -> tuple[CropKey, ...]:
         """Ids of its best crops by quality, at most `count`, in order of id."""

@@ -155,7 +155,7 @@ def fit_join_map(
     Returns:
         The map; one that never joins when two identities of one person, or of two, never came up.
     """
-    rows: list[tuple[float, float]] = []
+    rows: list[tuple[float, float, float]] = []
     same: list[float] = []
     weights: list[float] = []
     for chance in _JOIN_GRID:
@@ -171,15 +171,15 @@ def fit_join_map(
                 kept, gone = (
                     majority([person[key] for key in side]) for side in (one.kept, one.gone)
                 )
-                rows.append((one.value, float(np.log(max(one.pairs, 1)))))
+                rows.append((one.value, float(np.log(max(one.pairs, 1))), one.turns))
                 same.append(float(kept == gone))
                 weights.append(1.0 / often[one.kept[0], one.gone[0]])
     if len(set(same)) < 2:
         return _NEVER
-    offset, slope, size = fit_logistic(
+    offset, slope, size, turns = fit_logistic(
         np.array(rows), np.array(same), weights=np.array(weights), ridge=1.0
     ).tolist()
-    return JoinMap(max(slope, 0.05), offset, max(-size, 0.0))
+    return JoinMap(max(slope, 0.05), offset, max(-size, 0.0), max(turns, 0.0))
 
 
 def fit_thresholds(

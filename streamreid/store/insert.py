@@ -202,13 +202,13 @@ class Inserter:
     def _write_transitions(self, transitions: Iterable[TransitionUpdate]) -> None:
         self._connection.executemany(
             "INSERT INTO transitions (from_camera_id, to_camera_id, histogram, support, "
-            "updated_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "updated_at, passages) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "histogram = excluded.histogram, support = excluded.support, "
-            "updated_at = excluded.updated_at",
+            "updated_at = excluded.updated_at, passages = excluded.passages",
             [
                 (
                     *(self._camera(row.from_camera_id), self._camera(row.to_camera_id)),
-                    *(row.histogram, row.support, row.updated_at_s),
+                    *(row.histogram, row.support, row.updated_at_s, row.passages or None),
                 )
                 for row in transitions
             ],

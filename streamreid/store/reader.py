@@ -213,12 +213,24 @@ class StoreReader:
 
     def transitions(self) -> tuple[TransitionRow, ...]:
         """Learned transition times, by camera pair."""
+        columns = {row["name"] for row in self._all("PRAGMA table_info(transitions)")}
         rows = self._all(
-            "SELECT a.name, b.name, histogram, support, updated_at FROM transitions "
+            "SELECT a.name AS source, b.name AS target, t.* FROM transitions t "
             "JOIN cameras a ON a.id = from_camera_id JOIN cameras b ON b.id = to_camera_id "
             "ORDER BY a.name, b.name"
         )
-        return tuple(TransitionRow(*row) for row in rows)
+        return tuple(
+            TransitionRow(
+                row["source"],
+                row["target"],
+                row["histogram"],
+                row["support"],
+                row["updated_at"],
+                # A store that no run of this version has opened yet lacks the column.
+                (row["passages"] if "passages" in columns else None) or b"",
+            )
+            for row in rows
+        )
 
     def events(self, *, after_id: int = 0, limit: int = 1000) -> tuple[EventRow, ...]:
         """Rows of the outbox after the last one that the listener has seen."""

@@ -195,13 +195,15 @@ def _decisions(store: StoreWriter, since_s: float) -> tuple[Decision, ...]:
 
 def _transitions(store: StoreWriter) -> tuple[TransitionUpdate, ...]:
     rows = store.connection.execute(
-        "SELECT a.name, b.name, histogram, support, updated_at FROM transitions "
+        "SELECT a.name, b.name, histogram, support, updated_at, passages FROM transitions "
         "JOIN cameras a ON a.id = from_camera_id JOIN cameras b ON b.id = to_camera_id "
         "ORDER BY from_camera_id, to_camera_id"
     )
     return tuple(
-        TransitionUpdate(CameraId(origin), CameraId(target), histogram, support, updated)
-        for origin, target, histogram, support, updated in rows
+        TransitionUpdate(
+            CameraId(origin), CameraId(target), histogram, support, updated, passages or b""
+        )
+        for origin, target, histogram, support, updated, passages in rows
     )
 
 

@@ -202,6 +202,10 @@ def migrations() -> Migrations:
         for statement in _statements(_TIME_RECORDS):
             db.conn.execute(statement)
 
+    @steps()
+    def m003_passages(db: Database) -> None:
+        db.conn.execute("ALTER TABLE transitions ADD COLUMN passages BLOB")
+
     return steps
 
 

@@ -109,13 +109,23 @@ class DetectionRow:
 
 @dataclass(frozen=True, slots=True)
 class TransitionRow:
-    """Learned transition times of one ordered camera pair; the histogram is the engine's own."""
+    """Learned transition times of one ordered camera pair; the histograms are the engine's own.
+
+    Attributes:
+        from_camera_id: Camera that was left.
+        to_camera_id: Camera that was entered.
+        histogram: Times between any two tracks of one person.
+        support: Decayed number of observations in it.
+        updated_at_s: Event time of the latest observation, epoch seconds.
+        passages: Times from one sighting of a person to the next; empty when never learned.
+    """
 
     from_camera_id: CameraId
     to_camera_id: CameraId
     histogram: bytes
     support: float
     updated_at_s: float
+    passages: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,23 @@ def test_later_evidence_joins_somebody_who_was_split() -> None:
     assert run.engine.violations == 0
 
 
+def test_a_track_that_is_still_undecided_moves_along() -> None:
+    """The back is seen once more before the side brings both together."""
+    late = replace(BACK, track=4, started_at_s=95.0, ended_at_s=103.0)
+    run = Run([FRONT, BACK, SIDE, late])
+    run.send(FRONT)
+    run.send(BACK)
+    older, younger = run.of(1), run.of(2)
+    run.send(SIDE, late)
+    rows = [row for row in run.rows if row.track == 4]
+    assert [(row.identity_id, row.reason, row.final) for row in rows][:2] == [
+        (younger, rows[0].reason, False),
+        (older, "merged", False),
+    ]
+    assert rows[-1].final
+    assert run.of(4) == older
+
+
 def test_nothing_is_joined_without_a_bridge() -> None:
     run = Run([FRONT, BACK, replace(FRONT, track=3, started_at_s=80.0, ended_at_s=88.0)])
     run.send(*run.scene.walks)

@@ -1,15 +1,15 @@
 """Time terms: on probation until they help, off when they do not, never fed by their own output."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from streamreid.engine.engine import Engine
-from streamreid.engine.events import CropAdded, Outcome, TransitionUpdate
+from streamreid.engine.events import CropAdded
 from streamreid.engine.inbox import event_time_s
+from streamreid.engine.passages import passage
+from streamreid.engine.probation import Probation
 from streamreid.engine.settings import EngineSettings, TimeSettings
-from streamreid.engine.timing import NO_TERMS, Probation, TimeEvidence, TimeTerms, passage
+from streamreid.engine.timing import NO_TERMS, TimeEvidence, TimeTerms
 from streamreid.engine.tracks import Track
 from streamreid.types import CameraId, TrackKey
 from tests.engine.planted import Scene, Walk
@@ -125,26 +125,19 @@ def test_a_pair_teaches_once(restarted: bool) -> None:
     settings = EngineSettings(lag_s=20.0, time=TimeSettings(transitions=True))
     store, scorer = Store(), scene.scorer()
     engine = Engine(scorer, settings=settings)
-    learned: dict[tuple[CameraId, CameraId], TransitionUpdate] = {}
-
-    def take(outcome: Outcome) -> None:
-        keep(store, outcome)
-        for update in outcome.transitions:
-            learned[update.from_camera_id, update.to_camera_id] = update
-
     for event in sorted((e for walk in scene.walks for e in scene.events(walk)), key=event_time_s):
         if isinstance(event, CropAdded):
             scorer.insert([scene.entries(event)])
         store.events.setdefault(event, event)
-        take(engine.observe(event, event_time_s(event)))
-    take(engine.tick(32.0))
+        keep(store, engine.observe(event, event_time_s(event)))
+    keep(store, engine.tick(32.0))
     assert [row.track for row in store.rows if row.final] == [1]
     if restarted:
         engine = Engine(scorer, settings=settings)
-        engine.restore(replace(store.restored(), transitions=tuple(learned.values())))
-    take(engine.tick(60.0))
+        engine.restore(store.restored())
+    keep(store, engine.tick(60.0))
     assert [row.track for row in store.rows if row.final] == [1, 2]
-    assert 0.9 < learned[A, B].support < 1.001
+    assert 0.9 < store.transitions[A, B].support < 1.001
 
 
 def test_learned_ways_are_handed_out_once_and_come_back() -> None:

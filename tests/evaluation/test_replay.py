@@ -136,8 +136,10 @@ def test_a_join_map_learns_what_tells_identities_apart_and_counts_each_two_once(
         one, other = (int(person) for person in rng.choice(40, 2, replace=False) + 1)
         same, pairs = number % 2 == 0, int(rng.integers(1, 30))
         value = 2.0 * same + 0.5 * float(np.log(pairs)) + float(rng.normal(0, 1))
+        turns = 1.5 * same + float(rng.normal(0, 1))
         gone = TrackKey(of[one if same else other] * 1000 + number)
-        found.append((JoinEvidence((of[one],), (gone,), value, pairs), one if same else other))
+        evidence = JoinEvidence((of[one],), (gone,), value, pairs, turns)
+        found.append((evidence, one if same else other))
     people = [
         replace(stream[0], track=evidence.gone[0], person=person) for evidence, person in found
     ]
@@ -160,11 +162,12 @@ def test_a_join_map_learns_what_tells_identities_apart_and_counts_each_two_once(
     once = fitted(1)
     assert once.slope > 0.5
     assert once.size > 0.2
+    assert once.turns > 0.5
     assert once.probability(3.0, 1) > 0.9
     assert once.probability(-1.0, 1) < 0.2
     often = fitted(20)
-    assert (often.slope, often.offset, often.size) == pytest.approx(
-        (once.slope, once.offset, once.size)
+    assert (often.slope, often.offset, often.size, often.turns) == pytest.approx(
+        (once.slope, once.offset, once.size, once.turns)
     )
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from streamreid.engine.events import Outcome, TimeRecord
+from streamreid.engine.events import Outcome, TimeRecord, TransitionUpdate
 from streamreid.errors import StoreError
 from streamreid.store import open_reader
 from streamreid.store.lock import StoreLock
 from streamreid.store.rows import Batch
 from streamreid.store.schema import migrations
-from tests.store.builders import full_batch, open_writer
+from tests.store.builders import DOOR, full_batch, open_writer
 
 
 def refused(path: Path) -> str:
@@ -91,6 +91,9 @@ def _at_the_first_schema(path: Path) -> None:
     with closing(sqlite3.connect(path)) as raw, raw:
         for table in added:
             raw.execute(f"DROP TABLE {table}")
+        for table in old.table_names():
+            for column in set(new[table].columns_dict) - set(old[table].columns_dict):
+                raw.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         for step in steps[1:]:
             raw.execute("DELETE FROM _sqlite_migrations WHERE name = ?", (step,))
 
@@ -106,9 +109,13 @@ def test_an_older_store_is_brought_up_to_date_with_all_it_holds(tmp_path: Path) 
     path = tmp_path / "s.sqlite"
     with open_writer(path) as store:
         store.commit(full_batch(store, 1))
+        learned = TransitionUpdate(DOOR, DOOR, b"h", 2.0, 9.0)
+        store.commit(Batch(outcome=Outcome(transitions=(learned,))))
     before = _tables(path)
     _at_the_first_schema(path)
     assert "time_records" not in _tables(path)
+    with open_reader(path) as reader:
+        assert [row.passages for row in reader.transitions()] == [b""]
     with open_writer(path) as store:
         store.commit(Batch(outcome=Outcome(records=(TimeRecord("frozen", (1.0,), 5.0),))))
     after = _tables(path)

@@ -28,7 +28,7 @@ def test_everything_can_be_asked_while_it_is_written(tmp_path: Path) -> None:
         batch = full_batch(store, 1)
         store.commit(batch)
         best = crop_row(store, 9, at_s=100.5, size=5)
-        update = TransitionUpdate(DOOR, HALL, b"h", 2.0, 9.0)
+        update = TransitionUpdate(DOOR, HALL, b"h", 2.0, 9.0, b"p")
         store.commit(
             Batch(
                 crops=(best,),
@@ -53,7 +53,11 @@ def test_everything_can_be_asked_while_it_is_written(tmp_path: Path) -> None:
         assert [row.reason for row in reader.decisions(track.track)] == ["new"]
         assert reader.decisions(TrackKey(99)) == ()
         (transition,) = reader.transitions()
-        assert (transition.from_camera_id, transition.support) == (DOOR, 2.0)
+        assert (transition.from_camera_id, transition.support, transition.passages) == (
+            DOOR,
+            2.0,
+            b"p",
+        )
         (event,) = reader.events()
         assert reader.events(after_id=event.event_id) == ()
         counts = next(row for row in reader.counters() if row.kind == "crop")

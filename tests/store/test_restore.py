@@ -24,7 +24,7 @@ def test_tracks_come_back_with_crops_and_their_last_decision(tmp_path: Path) -> 
         store.commit(old)
         store.commit(new)
         late = crop_row(store, 60, track=50, at_s=155.0)
-        update = TransitionUpdate(DOOR, HALL, b"h", 2.0, 9.0)
+        update = TransitionUpdate(DOOR, HALL, b"h", 2.0, 9.0, b"p")
         store.commit(Batch(crops=(late,), outcome=Outcome(transitions=(update,))))
         for values in ((1.0,), (8.5, "hall", -0.25)):
             record = TimeRecord("watch:door", values, 9.0)
