@@ -33,6 +33,20 @@ def test_steady_clocks_are_left_alone(seed: int) -> None:
     assert not watch(200, seed=seed).moved()
 
 
+@pytest.mark.parametrize(("before", "after", "named"), [(2.9, -0.4, True), (0.9, 0.0, False)])
+@pytest.mark.parametrize("seed", range(4))
+def test_fitting_less_well_is_no_moved_clock_until_others_fit_better(
+    before: float, after: float, named: bool, seed: int
+) -> None:
+    rng, found = np.random.default_rng(seed), ClockWatch()
+    for number in range(200):
+        one, other = (NAMES[place] for place in WAYS[number % 4])
+        broken = number >= 140 and NAMES[1] in (one, other)
+        spread = 0.3 if broken else 0.5
+        found.observe(one, other, float(rng.normal(after if broken else before, spread)))
+    assert (found.moved() == {NAMES[1]}) is named
+
+
 def test_of_two_cameras_nobody_can_tell_which_one_moved() -> None:
     assert watch(60, moved=NAMES[0], ways=[(0, 1)]).moved() == set(NAMES[:2])
 
