@@ -8,7 +8,7 @@ import pytest
 
 from streamreid.association.calibration import DecisionModel, DecisionModels
 from streamreid.association.constraints import CameraPair, Span, violations
-from streamreid.association.joining import JoinSettings
+from streamreid.association.joining import JoinMap, JoinSettings
 from streamreid.association.ledger import Decision, replay
 from streamreid.engine.engine import Engine
 from streamreid.engine.events import (
@@ -31,7 +31,7 @@ _RERANKED = DecisionModel(constant=-5.5, appearance=0.4, neighbours=8.5)
 NEIGHBOURS = replace(
     APPEARANCE, decision=DecisionModels(_RERANKED, _RERANKED, _RERANKED, _RERANKED)
 )
-LOOKS = {"appearance": (0,), "neighbours": (0,), "joining": (0, 60, 30), "full": (0,)}
+LOOKS = {"appearance": (0,), "neighbours": (0,), "joining": (0, 60, 30), "full": (0, 60, 30)}
 """In which directions people turn, in degrees; front and back are joined by views of the side."""
 JOINING = replace(
     APPEARANCE, false_merge_rate=0.1, join=JoinSettings(tracks=3, least_probability=0.5)
@@ -40,7 +40,8 @@ _TIMED = DecisionModel(
     constant=-5.5, appearance=0.4, neighbours=8.5, cooccurrence=1.0, transition=0.7
 )
 FULL = replace(
-    APPEARANCE,
+    JOINING,
+    join_map=JoinMap(turns=0.3),
     decision=DecisionModels(_RERANKED, _TIMED, _TIMED, _TIMED),
     time=TimeSettings(cooccurrence=True, transitions=True, prior_support=2.0),
 )
@@ -199,14 +200,16 @@ def timed(rows: list[Decision]) -> int:
     )
 
 
+def scene_for(name: str, seed: int) -> Scene:
+    few = name in ("appearance", "neighbours")
+    return random_scene(seed, visits=4 if few else 8, looks=LOOKS[name], rounds=name == "full")
+
+
 def check_orders(scene_seed: int, orders: int, restarts: int, name: str) -> None:
     """Late, duplicate and swapped events, restarts in between: the same people come out."""
-    settings, looks = SETTINGS[name], LOOKS[name]
-    few = name in ("appearance", "neighbours")
-    scene = random_scene(scene_seed, visits=4 if few else 8, looks=looks, rounds=name == "full")
+    settings, scene = SETTINGS[name], scene_for(name, scene_seed)
     undisturbed, _ = deliver(scene, None, settings=settings)
     assert joins(undisturbed) > 0 or name != "joining"
-    assert timed(undisturbed) > 0 or name != "full"
     for order_seed in range(orders):
         rows, _ = deliver(scene, order_seed, restarts=restarts, settings=settings)
         assert partition(rows) == partition(undisturbed)
@@ -220,7 +223,13 @@ def check_orders(scene_seed: int, orders: int, restarts: int, name: str) -> None
 def test_arrival_order_within_the_lag_changes_nothing(
     scene_seed: int, restarts: int, name: str
 ) -> None:
-    check_orders(scene_seed, 5, restarts, name)
+    check_orders(scene_seed, 2 if name == "full" else 5, restarts, name)
+
+
+def test_times_and_joins_have_a_say_in_the_full_scenes() -> None:
+    delivered = [deliver(scene_for("full", seed), None, settings=FULL)[0] for seed in range(3)]
+    assert sum(map(timed, delivered)) > 20
+    assert sum(map(joins, delivered)) > 2
 
 
 @pytest.mark.slow
