@@ -37,7 +37,7 @@ class Looks:
 
     own: float = 0.3
     camera_noise: float = 0.5
-    visit_noise: float = 1.06
+    visit_noise: float = 1.02
     crop_noise: float = 0.5
     gain: float = 18.9
     middle: float = 0.416
