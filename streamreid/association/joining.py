@@ -28,7 +28,7 @@ class JoinSettings:
     bridge: float = 2.0
     tracks: int = 4
     least_pairs: int = 2
-    least_probability: float = 0.9
+    least_probability: float = 0.95
 
     def __post_init__(self) -> None:
         for name in ("tries", "bridge"):
