@@ -163,8 +163,8 @@ def test_a_join_map_learns_what_tells_identities_apart_and_counts_each_two_once(
     assert once.slope > 0.5
     assert once.size > 0.2
     assert once.turns > 0.5
-    assert once.probability(3.0, 1) > 0.9
-    assert once.probability(-1.0, 1) < 0.2
+    assert once.probability(3.0, 1, 1.5) > 0.9
+    assert once.probability(-1.0, 1, 0.0) < 0.2
     often = fitted(20)
     assert (often.slope, often.offset, often.size, often.turns) == pytest.approx(
         (once.slope, once.offset, once.size, once.turns)
