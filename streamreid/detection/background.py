@@ -18,12 +18,19 @@ _PLAIN_MEAN = 8
 a tenth of the weight on, so at a rate of 1/16 a person becomes wall in two pictures."""
 
 
+_FIRST_MEMORY_S = 60.0
+"""Memory of a model that is new: it may have begun with people in the picture, for instance when
+the process was started again. They fade in seconds instead of half a minute, and people of their
+colours are not torn where they stood."""
+
+
 class Background:
     """MOG2 with a learning rate that follows capture time, so that it works at any frame rate.
 
     Args:
         memory_s: Seconds over which the model forgets; what stands still for about a tenth of it
-            becomes background.
+            becomes background. A new model forgets within a minute, and over all of the time since
+            its start from then on, until that is longer.
         variance_threshold: Squared distance in standard deviations beyond which a pixel is new.
         shadows: Whether shadows are told apart (and not reported).
     """
@@ -35,6 +42,7 @@ class Background:
         self._key: tuple[int, tuple[int, ...]] | None = None
         self._updates = 0
         self._last_s = 0.0
+        self._learned_s = 0.0
         self._model = self._new_model()
 
     def foreground(
@@ -56,12 +64,14 @@ class Background:
         key = (segment, picture.shape)
         if key != self._key:
             if not self._holds_still(picture):
-                self._model, self._updates = self._new_model(), 0
+                self._model, self._updates, self._learned_s = self._new_model(), 0, 0.0
             self._key, self._last_s = key, captured_at_s
         elapsed_s = max(0.0, captured_at_s - self._last_s) if self._updates else 0.0
         self._last_s = captured_at_s
         self._updates += 1
-        rate = 1.0 - math.exp(-elapsed_s / self._memory_s)
+        self._learned_s += elapsed_s
+        memory_s = min(self._memory_s, max(_FIRST_MEMORY_S, self._learned_s))
+        rate = 1.0 - math.exp(-elapsed_s / memory_s)
         if self._updates <= _PLAIN_MEAN:
             rate = 1.0 / self._updates
         mask = np.asarray(self._model.apply(picture, learningRate=min(1.0, rate)), np.uint8)

@@ -89,5 +89,21 @@ def test_after_a_break_another_place_is_learned_anew() -> None:
         assert len(detector.detect([turned])[0]) == 0
 
 
+def test_whoever_stands_there_at_the_start_leaves_no_mark() -> None:
+    """A process that is started again sees a person first: later ones are not torn there."""
+    detector = MotionDetector()
+    began = walking_scene(15, first_s=0.0, speed=0.0)
+    empty = walking_scene(100, first_s=1e9)
+    later = walking_scene(30, first_s=0.0)
+    steps_s = [0.2] * len(began) + [2.0] * len(empty) + [0.2] * len(later)
+    counts = []
+    for frame, at_s in zip((*began, *empty, *later), np.cumsum(steps_s), strict=True):
+        (found,) = detector.detect([replace(frame, captured_at_s=1e3 + float(at_s))])
+        counts.append(len(found))
+    ten_s_later = len(began) + 5
+    assert counts[ten_s_later : -len(later)] == [0] * (len(empty) - 5)
+    assert counts[-len(later) :] == [1] * len(later)
+
+
 def test_no_frames_no_detections() -> None:
     assert MotionDetector().detect([]) == []
