@@ -137,32 +137,34 @@ class Evidence:
         track's own identity did before, if the track looks most like a track of that very
         identity. Time had no part in that, so that what is learned does not confirm itself.
         """
-        tracks, ledger = self._memory.tracks, self._memory.ledger
+        memory = self._memory
         steps = {
             one.match.key: one.belief
             for one in found
             if one.match.final and not self._is_any_between(track, one.match)
         }
-        alike = track.most_alike()
-        holding = ledger.holding(alike.track) if alike is not None else None
-        own = self._memory.identity(track.key)
+        alike, own = track.most_alike(), memory.identity(track.key)
+        holding = memory.ledger.holding(alike.track) if alike is not None else None
         if alike is None or holding is None or holding.identity_id != own:
             return steps
-        earlier = [tracks[key] for key in ledger.tracks_of(own) if tracks[key].order < track.order]
-        if earlier:
-            before = max(earlier, key=lambda other: other.order).key
-            steps[before] = max(steps.get(before, 0.0), sigmoid(alike.logit))
+        settled = (memory.tracks[key] for key in memory.latest(own))
+        before = next((other for other in settled if other.order < track.order), None)
+        if before is not None:
+            steps[before.key] = max(steps.get(before.key, 0.0), sigmoid(alike.logit))
         return steps
 
     def _is_any_between(self, one: Track, other: Track) -> bool:
-        """Whether a track of either one's identity began between the two."""
-        first, last = sorted((one.order, other.order))
-        identities = {self._memory.identity(track.key) for track in (one, other)}
-        return any(
-            first < track.order < last
-            for identity in identities
-            for track in self._memory.tracks_of(identity)
-        )
+        """Whether a settled track of either one's identity began between the two."""
+        memory = self._memory
+        first, last = sorted((one, other), key=lambda track: track.order)
+        for identity in {memory.identity(track.key) for track in (one, other)}:
+            for key in memory.latest(identity):
+                track = memory.tracks[key]
+                if track.seen_at_s < first.started_at_s:
+                    break
+                if first.order < track.order < last.order:
+                    return True
+        return False
 
     def drop_final_pairs(self, track: Track) -> None:
         """Forget what nothing depends on any more: pairs of two final tracks."""

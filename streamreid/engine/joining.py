@@ -18,6 +18,9 @@ from streamreid.engine.timing import TimeTerms
 from streamreid.engine.tracks import Track
 from streamreid.types import Float64Array, IdentityId, TrackKey
 
+_LATEST = 32
+"""Tracks of each identity that are laid over each other in time; more would cost more with age."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
@@ -160,7 +163,7 @@ class Joiner:
 
     def _try(self, keep: IdentityId, gone: IdentityId, bridge: Bridge, at_s: float) -> None:
         settings = self._memory.settings.join
-        ours, theirs = (self._final_tracks(one)[: settings.tracks] for one in (keep, gone))
+        ours, theirs = (self._latest(one, settings.tracks) for one in (keep, gone))
         table = self._compare(ours, theirs, at_s)
         odds: Float64Array = np.full((len(ours), len(theirs)), np.nan)
         for (row, one), (column, other) in product(enumerate(ours), enumerate(theirs)):
@@ -168,7 +171,8 @@ class Joiner:
             if pair is not None:
                 odds[row, column] = pair.odds
         value = join_value(odds, self._memory.settings.linkage)
-        turns = self._time.taking_turns(*map(self._final_tracks, (keep, gone)), at_s=at_s)
+        lately = (self._latest(one, _LATEST) for one in (keep, gone))
+        turns = self._time.taking_turns(*lately, at_s=at_s)
         if self._witness is not None:
             self._witness(
                 JoinEvidence(
@@ -184,8 +188,8 @@ class Joiner:
             best = max(table.values(), key=lambda pair: pair.logit)
             self._write(keep, gone, self._numbers(probability, best, keep, gone, bridge), at_s)
 
-    def _final_tracks(self, identity: IdentityId) -> list[Track]:
-        return [self._memory.tracks[key] for key in self._memory.latest(identity)]
+    def _latest(self, identity: IdentityId, count: int) -> list[Track]:
+        return [self._memory.tracks[key] for key in self._memory.latest(identity)[:count]]
 
     def _compare(
         self, ours: list[Track], theirs: list[Track], at_s: float
