@@ -236,7 +236,7 @@ def test_times_and_joins_have_a_say_in_the_full_scenes() -> None:
 @pytest.mark.parametrize("scene_seed", range(40))
 @pytest.mark.parametrize("restarts", [0, 4])
 @pytest.mark.parametrize(
-    ("name", "orders"), [("appearance", 25), ("neighbours", 4), ("joining", 3), ("full", 3)]
+    ("name", "orders"), [("appearance", 25), ("neighbours", 4), ("joining", 3), ("full", 1)]
 )
 def test_thousands_of_orders(scene_seed: int, restarts: int, name: str, orders: int) -> None:
     check_orders(scene_seed, orders, restarts, name)
