@@ -17,9 +17,9 @@ _PERSON_ASPECT = 0.41
 class MotionDetector:
     """Reports foreground blobs that could be people.
 
-    It cannot tell a person from a dog or a door, loses people who stand still for half a minute,
-    and joins people who touch. It is for drawn scenes, for static cameras, and for a start
-    without weights.
+    It cannot tell a person from a dog or a door, loses people who stand still for half a minute
+    (six seconds when it is new), and joins people who touch. It is for drawn scenes, for static
+    cameras, and for a start without weights.
 
     Args:
         confidence: Boxes below it are not reported, in [0, 1].

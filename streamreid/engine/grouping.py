@@ -47,7 +47,7 @@ def group_tracks(
             if memory.tracks[key].final:
                 rivals[key] = None
     nodes = [memory.tracks[key] for key in rivals] + waiting
-    nodes.sort(key=lambda track: (track.started_at_s, track.key))
+    nodes.sort(key=lambda track: track.order)
     index = {track.key: number for number, track in enumerate(nodes)}
     anchor = np.full(len(nodes), -1, dtype=np.int64)
     for number, track in enumerate(nodes):

@@ -1,8 +1,8 @@
 """How long people take from one sighting to the next, whoever they are.
 
-Pairs of tracks that look alike may have years between them: their times (`TransitionModel` of the
-decisions) tell how any two tracks of one person lie in time. Here only the step from a person's
-latest sighting to the next one counts. It is what an operator means by "from the door to the hall
+Two tracks that look alike may lie hours apart: the times of such pairs (`TransitionModel` of the
+decisions) tell how any two tracks of one person lie. Here only the step from a person's latest
+sighting to the next one counts. It is what an operator means by "from the door to the hall
 people take ten seconds", and it tells whether two identities take turns as one person would.
 """
 

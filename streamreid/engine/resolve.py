@@ -75,7 +75,7 @@ class Resolver:
 
     def waiting(self) -> list[Track]:
         """Tracks without a final decision, in order of their start."""
-        return sorted(self._waiting.values(), key=lambda track: (track.started_at_s, track.key))
+        return sorted(self._waiting.values(), key=lambda track: track.order)
 
     def due_s(self, track: Track) -> float:
         """Event time at which a track's decision becomes final; infinity while it is open."""
