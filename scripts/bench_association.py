@@ -28,6 +28,7 @@ from streamreid.types import CameraId, CropKey, TrackKey, UInt8Array
 _CROPS = 4
 _TRACK_S = 8.0
 _NEIGHBOURS = 40
+_WAVE_S = 300.0
 
 
 class TableScorer:
@@ -60,7 +61,7 @@ class TableScorer:
     def candidates(
         self, query: list[CropKey], k: int, *, exclude_tracks: tuple[TrackKey, ...] = ()
     ) -> Candidates:
-        """Tracks of the same person and some others of the last minutes."""
+        """Tracks of the same person, then some others of the last minutes."""
         began = time.perf_counter()
         own = int(query[0]) // _CROPS
         recent = np.array([track for track in self._recent[-3000:] if track != own])
@@ -69,7 +70,7 @@ class TableScorer:
             return Candidates(empty, empty, np.zeros(0, np.float32))
         same = recent[self._person[recent] == self._person[own]][-8:]
         others = self._rng.choice(recent, size=min(_NEIGHBOURS, len(recent)), replace=False)
-        tracks = np.unique(np.concatenate([same, others]))
+        tracks = np.concatenate([same, np.setdiff1d(others, same)])[:k]
         self.seconds += time.perf_counter() - began
         return Candidates(tracks * _CROPS, tracks, np.ones(len(tracks), np.float32))
 
@@ -112,14 +113,18 @@ def main() -> int:
     parser.add_argument("--tracks-per-s", type=float, default=2.0)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--stretch-minutes", type=float, default=10.0)
+    parser.add_argument(
+        "--sightings", type=float, default=12.0, help="mean tracks per person; 1: all are strangers"
+    )
     parser.add_argument("--max-age-s", type=float, default=EngineSettings().max_age_s)
     parser.add_argument("--json", type=Path, help="also write the figures there")
     args = parser.parse_args()
     rng = np.random.default_rng(0)
     count = int(args.tracks_per_s * args.minutes * 60)
     starts = np.sort(rng.uniform(0, args.minutes * 60, count))
-    # People come in waves of 300 s with a dozen tracks each, as on a site with loops.
-    person = (starts // 300).astype(int) * 1000 + rng.integers(0, max(count // 12, 1), count) % 50
+    # People come in waves of 300 s and are seen several times each, as on a site with loops.
+    people = max(round(args.tracks_per_s * _WAVE_S / args.sightings), 1)
+    person = (starts // _WAVE_S).astype(int) * people + rng.integers(0, people, count)
     person = np.concatenate([[-1], person])
     scorer = TableScorer(person, 1)
     engine = Engine(scorer, settings=settings_of(args.max_age_s))
@@ -136,7 +141,10 @@ def main() -> int:
     stretch_s = args.stretch_minutes * 60
     began, scored, tracks, border = time.process_time(), 0.0, 0, stretch_s
     samples: list[Sample] = []
-    print(f"{args.cameras} cameras, {args.tracks_per_s} tracks/s; engine only, scoring taken off")
+    print(
+        f"{args.cameras} cameras, {args.tracks_per_s} tracks/s, {args.sightings} tracks a person; "
+        "engine only, scoring taken off"
+    )
     for event in events:
         now_s = event_time_s(event)
         if isinstance(event, CropAdded):
@@ -168,6 +176,7 @@ def write(path: Path, args: argparse.Namespace, samples: list[Sample]) -> None:
     figures = {
         "cameras": args.cameras,
         "tracks_per_s": args.tracks_per_s,
+        "sightings": args.sightings,
         "max_age_s": args.max_age_s,
         "machine": platform.machine(),
         "python": platform.python_version(),

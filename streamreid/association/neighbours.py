@@ -7,6 +7,7 @@ by every new score on both sides, and similarity is computed for compared pairs 
 
 import heapq
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from streamreid.types import TrackKey
@@ -48,6 +49,7 @@ class NeighbourGraph:
         self._nearest: dict[TrackKey, dict[TrackKey, float]] = {}
         self._own: dict[TrackKey, dict[TrackKey, float]] = {}
         self._expanded: dict[TrackKey, dict[TrackKey, float]] = {}
+        self._users: dict[TrackKey, set[TrackKey]] = {}
 
     def __len__(self) -> int:
         return len(self._lists)
@@ -59,25 +61,34 @@ class NeighbourGraph:
             row[other] = logit
             if len(row) > 2 * self._settings.count:
                 self._lists[one] = self._top(row)
-            near = self._nearest.get(one)
-            if near is not None and (
+            near = self._nearest.get(one, {})
+            if (
                 other in near
                 or len(near) < self._settings.count
                 or logit >= next(reversed(near.values()))
             ):
-                del self._nearest[one]
-        self._own.clear()
-        self._expanded.clear()
+                self._outdate(one, row)
 
     def forget(self, track: TrackKey) -> None:
         """Drop a track; in the lists of others its place becomes free."""
         if track not in self._lists:
             return
-        for other in self._lists.pop(track, {}):
-            self._nearest.pop(other, None)
-        self._nearest.pop(track, None)
-        self._own.clear()
-        self._expanded.clear()
+        row = self._lists.pop(track)
+        self._outdate(track, row)
+        for other in row:
+            self._outdate(other, self._lists.get(other, {}))
+
+    def _outdate(self, track: TrackKey, row: Iterable[TrackKey]) -> None:
+        """A nearest list has changed: work out again, when asked, what depends on it.
+
+        That is what its owner has in common with those who were in it and those who may enter it
+        from the longer list (`row`). Everything else stays as it is known, so that a score costs
+        the same however many tracks there are.
+        """
+        for one in (track, *self._nearest.pop(track, ()), *row):
+            self._own.pop(one, None)
+            for user in self._users.pop(one, ()):
+                self._expanded.pop(user, None)
 
     def similarity(self, first: TrackKey, second: TrackKey) -> float:
         """Share of their neighbourhoods that two tracks have in common (Jaccard), in [0, 1]."""
@@ -99,6 +110,8 @@ class NeighbourGraph:
         settings = self._settings
         own = self._mutual(track)
         near = [key for key in self._near(track) if key in self._lists][: settings.expand]
+        for key in (track, *near):
+            self._users.setdefault(key, set()).add(track)
         if not near or settings.mix == 0:
             return own
         result = {key: (1 - settings.mix) * weight for key, weight in own.items()}

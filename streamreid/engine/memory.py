@@ -4,7 +4,7 @@ from bisect import insort
 
 import numpy as np
 
-from streamreid.association.constraints import BoolArray, conflict_table, conflicts
+from streamreid.association.constraints import BoolArray, conflict_table
 from streamreid.association.ledger import Ledger
 from streamreid.engine.settings import EngineSettings
 from streamreid.engine.tracks import Track
@@ -87,21 +87,23 @@ class Memory:
 
     def conflicts(self, tracks: list[Track], others: list[Track]) -> BoolArray:
         """Which of these tracks and others must be two people, shape `(T, O)`."""
-        if not self.settings.places:
-            return np.zeros((len(tracks), len(others)), dtype=np.bool_)
-        spans, rivals = ([track.span() for track in group] for group in (tracks, others))
-        return conflict_table(spans, rivals, self.disjoint)
+        table = np.zeros((len(tracks), len(others)), dtype=np.bool_)
+        if not self.settings.places or not tracks:
+            return table
+        since_s = min(track.started_at_s for track in tracks)
+        late = [number for number, other in enumerate(others) if other.seen_at_s >= since_s]
+        if late:
+            rivals = [others[number].span() for number in late]
+            spans = [track.span() for track in tracks]
+            table[:, late] = conflict_table(spans, rivals, self.disjoint)
+        return table
 
     def is_in_two_places(self, track: Track) -> bool:
         """Whether a track's identity holds another track that it now overlaps with."""
         holding = self.ledger.holding(track.key)
         if holding is None or not self.settings.places:
             return False
-        span = track.span()
-        return any(
-            conflicts(span, other.span(), self.disjoint)
-            for other in self.tracks_of(holding.identity_id)
-        )
+        return bool(self.conflicts([track], self.tracks_of(holding.identity_id)).any())
 
 
 def _latest_first(track: Track) -> tuple[float, int]:

@@ -44,11 +44,13 @@ class RowWriter:
             is_due: Whether the decision about a track is final now.
         """
         first: dict[int, int] = {}
+        group_of: dict[TrackKey, int] = {}
         for number, group in enumerate(grouping.member.tolist()):
             first.setdefault(group, number)
+            group_of[grouping.nodes[number].key] = group
         for row, number in enumerate(grouping.waiting):
             track = grouping.nodes[number]
-            group = int(grouping.member[number])
+            group = group_of[track.key]
             final = is_due(track)
             before = self._ledger.holding(track.key)
             if before is not None and before.identity_id == labels[group] and not final:
@@ -61,7 +63,7 @@ class RowWriter:
             self._ledger.assign(
                 track.key,
                 labels[group],
-                self._numbers(grouping, row, labels, founder),
+                self._numbers(grouping, row, labels, founder, self._best_pair(track.key, group_of)),
                 at_s=at_s,
                 seen_at_s=track.seen_at_s,
                 reason=reason,
@@ -69,38 +71,34 @@ class RowWriter:
             )
 
     def _numbers(
-        self, grouping: Grouping, row: int, labels: dict[int, IdentityId], founder: bool
+        self,
+        grouping: Grouping,
+        row: int,
+        labels: dict[int, IdentityId],
+        founder: bool,
+        best: TrackKey | None,
     ) -> Numbers:
         """The figures behind the decision about one waiting track."""
         number = grouping.waiting[row]
-        track = grouping.nodes[number]
-        own = int(np.flatnonzero(grouping.columns == grouping.member[number])[0])
-        chance = [self._links.probability(float(value)) for value in grouping.value[row]]
-        others = [column for column in range(len(chance)) if column != own and chance[column] > 0]
-        runner_up = max(others, key=lambda column: (chance[column], -column), default=None)
-        best = self._best_pair(grouping, number)
-        terms = NO_TERMS if best is None else self._pairs.odds(track.key)[best][1]
-        probability = chance[own]
-        if founder:
-            probability = 1.0 - (chance[runner_up] if runner_up is not None else 0.0)
+        track = grouping.nodes[number].key
+        own = grouping.columns == grouping.member[number]
+        value = grouping.value[row]
+        others = np.where(own, -np.inf, value)
+        runner_up = int(others.argmax())
+        second = self._links.probability(float(others[runner_up]))
+        terms = NO_TERMS if best is None else self._pairs.odds(track)[best][1]
+        probability = 1.0 - second if founder else self._links.probability(float(value[own][0]))
         return Numbers(
             probability=probability,
-            appearance=None if best is None else self._pairs.probability(track.key, best),
+            appearance=None if best is None else self._pairs.probability(track, best),
             cooccurrence=terms.weight,
             transition=None if terms.transition is None else math.exp(terms.transition),
-            runner_up_identity_id=(
-                None if runner_up is None else labels[int(grouping.columns[runner_up])]
-            ),
-            runner_up_probability=None if runner_up is None else chance[runner_up],
+            runner_up_identity_id=labels[int(grouping.columns[runner_up])] if second else None,
+            runner_up_probability=second or None,
         )
 
-    def _best_pair(self, grouping: Grouping, number: int) -> TrackKey | None:
+    def _best_pair(self, track: TrackKey, group_of: dict[TrackKey, int]) -> TrackKey | None:
         """The track of the chosen identity that looks most like this one."""
-        row = self._pairs.neighbours(grouping.nodes[number].key)
-        group = grouping.member[number]
-        keys = [
-            track.key
-            for other, track in enumerate(grouping.nodes)
-            if other != number and grouping.member[other] == group and track.key in row
-        ]
+        row = self._pairs.neighbours(track)
+        keys = [key for key in row if group_of.get(key) == group_of[track]]
         return max(keys, key=lambda key: (row[key], -key), default=None)

@@ -30,6 +30,7 @@ _MAGIC = b"TTH1"
 CENTRES_S: Float64Array = _SCALE_S * np.sinh((np.arange(_BINS) + 0.5) * _WIDTH - _LIMIT)
 """Middle of every bin, seconds."""
 
+_PLACES: Float64Array = np.arange(_BINS, dtype=np.float64)
 _EDGES_S: Float64Array = _SCALE_S * np.sinh(np.arange(_BINS + 1) * _WIDTH - _LIMIT)
 _WIDTHS_S: Float64Array = np.diff(_EDGES_S)
 _FLAT: Float64Array = _WIDTHS_S / (2 * RANGE_S)
@@ -53,9 +54,15 @@ class _Histogram:
 
     def decayed(self, at_s: float, half_life_s: float) -> Float64Array:
         """Counts as they weigh at `at_s`."""
-        age_s = max(at_s - self.updated_at_s, 0.0)
-        result: Float64Array = self.counts * 2.0 ** (-age_s / half_life_s)
+        result: Float64Array = self.counts * self._kept(at_s, half_life_s)
         return result
+
+    def total(self, at_s: float, half_life_s: float) -> float:
+        """What all of them weigh together."""
+        return float(self.counts.sum()) * self._kept(at_s, half_life_s)
+
+    def _kept(self, at_s: float, half_life_s: float) -> float:
+        return math.pow(2.0, -max(at_s - self.updated_at_s, 0.0) / half_life_s)
 
 
 class TransitionModel:
@@ -88,8 +95,8 @@ class TransitionModel:
         self.half_life_s = half_life_s
         self.prior_support = prior_support
         self.frozen = False
-        self._kernel = _kernel(smoothing)
-        self._mode_kernel = _kernel(_MODE_SMOOTHING)
+        self._smoother = _smoother(smoothing)
+        self._mode_smoother = _smoother(_MODE_SMOOTHING)
         self._known_overlaps = frozenset(frozenset(pair) for pair in overlaps)
         self._seen_overlaps: set[frozenset[CameraId]] = set()
         self._pairs: dict[Pair, _Histogram] = {}
@@ -173,21 +180,21 @@ class TransitionModel:
         if key not in self._ratio:
             mass = self.distribution(source, target, at_s=at_s)
             background = self._background.decayed(at_s, self.half_life_s)
-            reference = (self._smooth(background) + self.prior_support * _FLAT) / (
+            reference = (background @ self._smoother + self.prior_support * _FLAT) / (
                 background.sum() + self.prior_support
             )
             self._ratio[key] = np.log(mass / reference)
         place = (math.asinh(delta_s / _SCALE_S) + _LIMIT) / _WIDTH - 0.5
-        return float(np.interp(place, np.arange(_BINS), self._ratio[key]))
+        return float(np.interp(place, _PLACES, self._ratio[key]))
 
     def distribution(self, source: CameraId, target: CameraId, *, at_s: float) -> Float64Array:
         """Probability of every bin of `CENTRES_S` for a pair, shape `(bins,)`, sum 1."""
         pool = self._pools[self.kind(source, target)].decayed(at_s, self.half_life_s)
-        prior = (self._smooth(pool) + self.prior_support * _FLAT) / (
+        prior = (pool @ self._smoother + self.prior_support * _FLAT) / (
             pool.sum() + self.prior_support
         )
         own = self._own(source, target, at_s)
-        mass: Float64Array = (self._smooth(own) + self.prior_support * prior) / (
+        mass: Float64Array = (own @ self._smoother + self.prior_support * prior) / (
             own.sum() + self.prior_support
         )
         return np.asarray(mass / mass.sum(), np.float64)
@@ -199,12 +206,12 @@ class TransitionModel:
 
     def support(self, source: CameraId, target: CameraId, *, at_s: float) -> float:
         """Decayed number of observations of a pair."""
-        return float(self._own(source, target, at_s).sum())
+        found = self._pairs.get((source, target))
+        return 0.0 if found is None else found.total(at_s, self.half_life_s)
 
     def support_of_kind(self, source: CameraId, target: CameraId, *, at_s: float) -> float:
         """Decayed number of observations of all pairs of this kind."""
-        pool = self._pools[self.kind(source, target)]
-        return float(pool.decayed(at_s, self.half_life_s).sum())
+        return self._pools[self.kind(source, target)].total(at_s, self.half_life_s)
 
     def kind(self, source: CameraId, target: CameraId) -> Kind:
         """Whether two cameras are one, have views that overlap, or neither."""
@@ -270,7 +277,7 @@ class TransitionModel:
         own = self._own(source, target, at_s)
         if own.sum() <= 0:
             return math.nan
-        place = float(np.argmax(_smoothed(own, self._mode_kernel))) + 0.5
+        place = float(np.argmax(own @ self._mode_smoother)) + 0.5
         edges = np.arange(_BINS + 1, dtype=np.float64)
         below = np.concatenate([[0.0], np.cumsum(own)])
         for _ in range(20):
@@ -390,9 +397,6 @@ class TransitionModel:
         found = self._pairs.get((source, target))
         return np.zeros(_BINS) if found is None else found.decayed(at_s, self.half_life_s)
 
-    def _smooth(self, counts: Float64Array) -> Float64Array:
-        return _smoothed(counts, self._kernel)
-
     def _add(self, histogram: _Histogram, delta_s: float, at_s: float, weight: float) -> None:
         later_s = max(at_s, histogram.updated_at_s)
         histogram.counts = histogram.decayed(later_s, self.half_life_s)
@@ -401,21 +405,19 @@ class TransitionModel:
         histogram.counts[min(max(place, 0), _BINS - 1)] += weight
 
 
-def _kernel(width: float) -> Float64Array:
-    """Unit-mass Gaussian over the bins; `width` is relative to the time itself."""
-    offsets = np.arange(-_BINS, _BINS + 1) * _WIDTH
-    kernel = np.exp(-0.5 * (offsets / width) ** 2)
-    result: Float64Array = kernel / kernel.sum()
+def _smoother(width: float) -> Float64Array:
+    """Where one observation in each bin is spread, shape `(bins, bins)`; every row sums to 1.
+
+    A Gaussian whose `width` is relative to the time itself; mass that would leave the range stays
+    in the last bins.
+    """
+    places = np.arange(-_BINS, 2 * _BINS)
+    spread = np.exp(-0.5 * ((places - np.arange(_BINS)[:, None]) * _WIDTH / width) ** 2)
+    spread /= spread.sum(axis=1, keepdims=True)
+    result: Float64Array = spread[:, _BINS : 2 * _BINS].copy()
+    result[:, 0] += spread[:, :_BINS].sum(axis=1)
+    result[:, -1] += spread[:, 2 * _BINS :].sum(axis=1)
     return result
-
-
-def _smoothed(counts: Float64Array, kernel: Float64Array) -> Float64Array:
-    """Convolve with a kernel; mass that would leave the range stays in the last bins."""
-    full = np.convolve(counts, kernel)
-    middle = full[_BINS : 2 * _BINS].copy()
-    middle[0] += full[:_BINS].sum()
-    middle[-1] += full[2 * _BINS :].sum()
-    return middle
 
 
 def _upper_bound(share: float, total: float) -> float:

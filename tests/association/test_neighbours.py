@@ -1,5 +1,8 @@
 """Neighbourhood similarity: its range, its symmetry, and what it is for."""
 
+from copy import deepcopy
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -56,6 +59,37 @@ def test_does_not_depend_on_the_order_of_scores() -> None:
         values.append([graph.similarity(TrackKey(one), TrackKey(two)) for one, two in pairs])
     np.testing.assert_allclose(values[0], values[1], atol=1e-12)
     np.testing.assert_allclose(values[0], values[2], atol=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 6), st.integers(0, 4))
+def test_what_it_keeps_is_what_it_would_work_out_again(seed: int, count: int, expand: int) -> None:
+    rng = np.random.default_rng(seed)
+    graph = NeighbourGraph(NeighbourSettings(count=count, expand=expand))
+    alive = [TrackKey(number) for number in range(14)]
+    for _ in range(60):
+        first, second = (alive[place] for place in rng.choice(len(alive), 2, replace=False))
+        graph.add(first, second, float(rng.normal(-2, 3)))
+        if rng.random() < 0.05 and len(alive) > 4:
+            graph.forget(alive.pop(int(rng.integers(len(alive)))))
+        anew = deepcopy(graph)
+        for kept in (anew._own, anew._expanded, anew._users):
+            kept.clear()
+        for one, other in rng.choice(alive, (6, 2)):
+            assert graph.similarity(one, other) == anew.similarity(one, other)
+
+
+def test_a_score_leaves_alone_what_is_known_about_others() -> None:
+    """Two groups of people who never met: news about one costs nothing in the other."""
+    graph = NeighbourGraph(NeighbourSettings())
+    groups = [[TrackKey(place + start) for place in range(6)] for start in (0, 10)]
+    for group in groups:
+        for first, second in combinations(group, 2):
+            graph.add(first, second, 2.0)
+        for first, second in combinations(group, 2):
+            graph.similarity(first, second)
+    graph.add(groups[0][0], groups[0][1], 3.0)
+    assert set(graph._expanded) == set(groups[1])
 
 
 def test_lists_stay_short_and_forget() -> None:
