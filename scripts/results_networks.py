@@ -46,7 +46,9 @@ def main() -> int:
     parser.add_argument("--json", type=Path, required=True, help="figures, kept between runs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, default=0.05, help="stated false-merge rate")
-    parser.add_argument("--bench", type=Path, help="figures of scripts/bench_association.py")
+    parser.add_argument(
+        "--bench", type=Path, nargs="*", default=[], help="figures of scripts/bench_association.py"
+    )
     parser.add_argument("--only", help="run only parts whose name contains this")
     args = parser.parse_args()
     done: dict[str, Any] = json.loads(args.json.read_text("utf-8")) if args.json.is_file() else {}
@@ -61,8 +63,8 @@ def main() -> int:
         print(f"{name}: {done[name]}", flush=True)
         args.json.write_text(json.dumps(done, indent=1) + "\n", "utf-8")
     text = page(done, args.seed, args.rate)
-    if args.bench is not None:
-        text += cost(json.loads(args.bench.read_text("utf-8")))
+    if args.bench:
+        text += cost([json.loads(path.read_text("utf-8")) for path in args.bench])
     args.out.write_text(text + _TAIL, "utf-8")
     return 0
 
@@ -243,16 +245,19 @@ def page(done: dict[str, Any], seed: int, rate: float) -> str:
     return "".join(parts)
 
 
-def cost(bench: dict[str, Any]) -> str:
-    """What deciding costs, from the figures of the benchmark."""
+def cost(benches: Sequence[dict[str, Any]]) -> str:
+    """What deciding costs, from the figures of runs of the benchmark."""
+    head = _COST.format(
+        cameras=benches[0]["cameras"],
+        rate=benches[0]["tracks_per_s"],
+        age=benches[0]["max_age_s"] / 3600,
+    )
     rows = [
-        f"| {one['minute']:.0f} | {one['ms_per_track']:.1f} | {100 * one['core_share']:.1f} | "
-        f"{one['tracks_held']} | {one['memory_mib']:.0f} |"
+        f"| {bench['sightings']:g} | {one['minute']:.0f} | {one['ms_per_track']:.1f} | "
+        f"{100 * one['core_share']:.1f} | {one['tracks_held']} | {one['memory_mib']:.0f} |"
+        for bench in benches
         for one in bench["samples"]
     ]
-    head = _COST.format(
-        cameras=bench["cameras"], rate=bench["tracks_per_s"], age=bench["max_age_s"] / 3600
-    )
     return head + "\n".join(rows) + "\n"
 
 
@@ -329,16 +334,18 @@ _COST = """
 
 {cameras} cameras with {rate:g} tracks a second in all; CPU time of the engine alone, scoring taken
 off (`scripts/bench_association.py`), with the default age of {age:g} h after which people are new.
+*Sightings* are the tracks that a person has on average; with one, all are strangers to one another
+and every track is an identity of its own.
 
-| minute | ms per track | % of a core | tracks held | MiB |
-| --- | --- | --- | --- | --- |
+| sightings | minute | ms per track | % of a core | tracks held | MiB |
+| --- | --- | --- | --- | --- | --- |
 """
 
 _TAIL = """
 ## Reproduce
 
     python scripts/results_networks.py --out docs/results/networks.md \\
-        --json docs/results/networks.json --bench docs/results/bench/association.json
+        --json docs/results/networks.json --bench docs/results/bench/association*.json
 
 Figures per way and per mode are in `networks.json`; CPU seconds of every part, too.
 """

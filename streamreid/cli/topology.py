@@ -71,7 +71,7 @@ def export(
     import json
 
     from streamreid.errors import ConfigError
-    from streamreid.tlift.transition import CENTRES_S
+    from streamreid.tlift.histogram import CENTRES_S
 
     learned = _load(cameras)
     ways = _ways(learned)
@@ -233,7 +233,7 @@ def _draw(learned: _Learned, out: Path) -> None:
     from matplotlib.figure import Figure
 
     from streamreid.errors import ConfigError
-    from streamreid.tlift.transition import CENTRES_S
+    from streamreid.tlift.histogram import CENTRES_S
 
     ways = [way for way in _ways(learned) if way["support"] > 0]
     names = sorted({way[end] for way in ways for end in ("from", "to")})

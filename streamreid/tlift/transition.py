@@ -6,34 +6,29 @@ term; learned histograms follow the line of st-ReID (Wang et al., AAAI 2019).
 """
 
 import math
-import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 
+from streamreid.tlift.histogram import (
+    CENTRES_S,
+    FLAT,
+    RANGE_S,
+    WIDTHS_S,
+    Histogram,
+    packed,
+    quantile_s,
+    read_histogram,
+    smoother,
+    typical_s,
+    value_at,
+)
 from streamreid.types import CameraId, Float64Array
 
 Kind = Literal["same", "overlapping", "apart"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Pair = tuple[CameraId, CameraId]
-
-RANGE_S = 3600.0
-_BINS = 161
-_SCALE_S = 2.0
-_LIMIT = math.asinh(RANGE_S / _SCALE_S)
-_WIDTH = 2 * _LIMIT / _BINS
-_HEADER = struct.Struct("<4sHH")
-_MAGIC = b"TTH1"
-
-CENTRES_S: Float64Array = _SCALE_S * np.sinh((np.arange(_BINS) + 0.5) * _WIDTH - _LIMIT)
-"""Middle of every bin, seconds."""
-
-_PLACES: Float64Array = np.arange(_BINS, dtype=np.float64)
-_EDGES_S: Float64Array = _SCALE_S * np.sinh(np.arange(_BINS + 1) * _WIDTH - _LIMIT)
-_WIDTHS_S: Float64Array = np.diff(_EDGES_S)
-_FLAT: Float64Array = _WIDTHS_S / (2 * RANGE_S)
 
 _OVERLAP_SUPPORT = 10.0
 _OVERLAP_SHARE = 0.3
@@ -42,27 +37,6 @@ _OVERLAP_SUPPORT_EACH = 3.0
 _APART_SHARE = 0.03
 # One-sided 95 %.
 _NORMAL_95 = 1.645
-# A mode reaches from half its median to twice, on the bins' logarithmic scale.
-_MODE_BINS = round(math.log(2.0) / _WIDTH)
-_MODE_SMOOTHING = 0.2
-
-
-@dataclass(slots=True)
-class _Histogram:
-    counts: Float64Array
-    updated_at_s: float
-
-    def decayed(self, at_s: float, half_life_s: float) -> Float64Array:
-        """Counts as they weigh at `at_s`."""
-        result: Float64Array = self.counts * self._kept(at_s, half_life_s)
-        return result
-
-    def total(self, at_s: float, half_life_s: float) -> float:
-        """What all of them weigh together."""
-        return float(self.counts.sum()) * self._kept(at_s, half_life_s)
-
-    def _kept(self, at_s: float, half_life_s: float) -> float:
-        return math.pow(2.0, -max(at_s - self.updated_at_s, 0.0) / half_life_s)
 
 
 class TransitionModel:
@@ -95,14 +69,13 @@ class TransitionModel:
         self.half_life_s = half_life_s
         self.prior_support = prior_support
         self.frozen = False
-        self._smoother = _smoother(smoothing)
-        self._mode_smoother = _smoother(_MODE_SMOOTHING)
+        self._smoother = smoother(smoothing)
         self._known_overlaps = frozenset(frozenset(pair) for pair in overlaps)
         self._seen_overlaps: set[frozenset[CameraId]] = set()
-        self._pairs: dict[Pair, _Histogram] = {}
-        self._pools = {kind: _Histogram(np.zeros(_BINS), 0.0) for kind in KINDS}
-        self._compared: dict[Pair, _Histogram] = {}
-        self._background = _Histogram(np.zeros(_BINS), 0.0)
+        self._pairs: dict[Pair, Histogram] = {}
+        self._pools = {kind: Histogram() for kind in KINDS}
+        self._compared: dict[Pair, Histogram] = {}
+        self._background = Histogram()
         self._ratio: dict[Pair, Float64Array] = {}
 
     def learn(
@@ -129,10 +102,9 @@ class TransitionModel:
         if self.frozen or not abs(delta_s) < RANGE_S:
             return False
         key = (source, target)
-        if key not in self._pairs:
-            self._pairs[key] = _Histogram(np.zeros(_BINS), at_s)
-        for histogram in (self._pairs[key], self._pools[self.kind(source, target)]):
-            self._add(histogram, delta_s, at_s, weight)
+        own = self._pairs.setdefault(key, Histogram(updated_at_s=at_s))
+        for histogram in (own, self._pools[self.kind(source, target)]):
+            histogram.add(delta_s, weight, at_s=at_s, half_life_s=self.half_life_s)
         self._recognise(source, target, at_s)
         self._ratio.clear()
         return True
@@ -154,10 +126,9 @@ class TransitionModel:
         if self.frozen or not abs(delta_s) < RANGE_S:
             return
         key = (source, target)
-        if key not in self._compared:
-            self._compared[key] = _Histogram(np.zeros(_BINS), at_s)
-        for histogram in (self._compared[key], self._background):
-            self._add(histogram, delta_s, at_s, 1.0)
+        compared = self._compared.setdefault(key, Histogram(updated_at_s=at_s))
+        for histogram in (compared, self._background):
+            histogram.add(delta_s, 1.0, at_s=at_s, half_life_s=self.half_life_s)
         self._ratio.clear()
 
     def log_ratio(
@@ -180,17 +151,16 @@ class TransitionModel:
         if key not in self._ratio:
             mass = self.distribution(source, target, at_s=at_s)
             background = self._background.decayed(at_s, self.half_life_s)
-            reference = (background @ self._smoother + self.prior_support * _FLAT) / (
+            reference = (background @ self._smoother + self.prior_support * FLAT) / (
                 background.sum() + self.prior_support
             )
             self._ratio[key] = np.log(mass / reference)
-        place = (math.asinh(delta_s / _SCALE_S) + _LIMIT) / _WIDTH - 0.5
-        return float(np.interp(place, _PLACES, self._ratio[key]))
+        return value_at(self._ratio[key], delta_s)
 
     def distribution(self, source: CameraId, target: CameraId, *, at_s: float) -> Float64Array:
         """Probability of every bin of `CENTRES_S` for a pair, shape `(bins,)`, sum 1."""
         pool = self._pools[self.kind(source, target)].decayed(at_s, self.half_life_s)
-        prior = (pool @ self._smoother + self.prior_support * _FLAT) / (
+        prior = (pool @ self._smoother + self.prior_support * FLAT) / (
             pool.sum() + self.prior_support
         )
         own = self._own(source, target, at_s)
@@ -201,7 +171,7 @@ class TransitionModel:
 
     def density(self, source: CameraId, target: CameraId, *, at_s: float) -> Float64Array:
         """Density per second at every bin of `CENTRES_S`, for drawing, shape `(bins,)`."""
-        result: Float64Array = self.distribution(source, target, at_s=at_s) / _WIDTHS_S
+        result: Float64Array = self.distribution(source, target, at_s=at_s) / WIDTHS_S
         return result
 
     def support(self, source: CameraId, target: CameraId, *, at_s: float) -> float:
@@ -256,12 +226,7 @@ class TransitionModel:
             share: 0.5 is the median.
             at_s: Event time now, epoch seconds.
         """
-        own = self._own(source, target, at_s)
-        total = own.sum()
-        if total <= 0:
-            return math.nan
-        below = np.concatenate([[0.0], np.cumsum(own)]) / total
-        return float(np.interp(share, below, _EDGES_S))
+        return quantile_s(self._own(source, target, at_s), share)
 
     def typical_s(self, source: CameraId, target: CameraId, *, at_s: float) -> float:
         """Median of the main mode of a pair's own observations, seconds; NaN without any.
@@ -274,20 +239,7 @@ class TransitionModel:
             target: Camera that was entered.
             at_s: Event time now, epoch seconds.
         """
-        own = self._own(source, target, at_s)
-        if own.sum() <= 0:
-            return math.nan
-        place = float(np.argmax(own @ self._mode_smoother)) + 0.5
-        edges = np.arange(_BINS + 1, dtype=np.float64)
-        below = np.concatenate([[0.0], np.cumsum(own)])
-        for _ in range(20):
-            low, high = np.interp([place - _MODE_BINS, place + _MODE_BINS], edges, below)
-            if high <= low:
-                break
-            before, place = place, float(np.interp((low + high) / 2, below, edges))
-            if abs(place - before) < 1e-3:
-                break
-        return _SCALE_S * math.sinh(place * _WIDTH - _LIMIT)
+        return typical_s(self._own(source, target, at_s))
 
     def overlap_share(self, source: CameraId, target: CameraId, *, at_s: float) -> float:
         """Share of observations, both directions, in which the two tracks were there at once."""
@@ -307,11 +259,7 @@ class TransitionModel:
     def dump(self, source: CameraId, target: CameraId) -> bytes:
         """A pair's histogram as bytes for the store."""
         key = (source, target)
-        both = [
-            table[key].counts if key in table else np.zeros(_BINS)
-            for table in (self._pairs, self._compared)
-        ]
-        return _HEADER.pack(_MAGIC, _BINS, 0) + np.concatenate(both).astype("<f4").tobytes()
+        return packed(self._pairs.get(key), self._compared.get(key))
 
     def load(self, source: CameraId, target: CameraId, data: bytes, *, updated_at_s: float) -> None:
         """Take over a pair's histogram from the store.
@@ -322,13 +270,13 @@ class TransitionModel:
         own, compared = read_histogram(data)
         self.reset(source, target)
         key = (source, target)
-        self._pairs[key] = _Histogram(own, updated_at_s)
-        self._compared[key] = _Histogram(compared, updated_at_s)
+        self._pairs[key] = Histogram(own, updated_at_s)
+        self._compared[key] = Histogram(compared, updated_at_s)
         for total, part in (
             (self._pools[self.kind(source, target)], self._pairs[key]),
             (self._background, self._compared[key]),
         ):
-            self._merge(total, part)
+            total.merge(part, self.half_life_s)
         self._recognise(source, target, updated_at_s)
         self._ratio.clear()
 
@@ -348,9 +296,9 @@ class TransitionModel:
             if (source is None or key[0] == source) and (target is None or key[1] == target)
         ]
         for key in gone:
-            self._subtract(self._pools[self.kind(*key)], self._pairs.pop(key))
+            self._pools[self.kind(*key)].subtract(self._pairs.pop(key), self.half_life_s)
             if key in self._compared:
-                self._subtract(self._background, self._compared.pop(key))
+                self._background.subtract(self._compared.pop(key), self.half_life_s)
         for source_id, target_id in gone:
             self._recognise(source_id, target_id, self.updated_at_s(target_id, source_id))
         self._ratio.clear()
@@ -366,10 +314,10 @@ class TransitionModel:
             return
         ways = [key for key in ((source, target), (target, source)) if key in self._pairs]
         for way in ways:
-            self._subtract(self._pools[self.kind(*way)], self._pairs[way])
+            self._pools[self.kind(*way)].subtract(self._pairs[way], self.half_life_s)
         self._seen_overlaps ^= {pair}
         for way in ways:
-            self._merge(self._pools[self.kind(*way)], self._pairs[way])
+            self._pools[self.kind(*way)].merge(self._pairs[way], self.half_life_s)
 
     def _looks_overlapping(self, source: CameraId, target: CameraId, at_s: float) -> bool:
         ways = [self._own(source, target, at_s), self._own(target, source, at_s)]
@@ -382,42 +330,9 @@ class TransitionModel:
             for support, share in zip(supports, at_once, strict=True)
         )
 
-    def _merge(self, total: _Histogram, part: _Histogram) -> None:
-        later_s = max(total.updated_at_s, part.updated_at_s)
-        total.counts = total.decayed(later_s, self.half_life_s) + part.decayed(
-            later_s, self.half_life_s
-        )
-        total.updated_at_s = later_s
-
-    def _subtract(self, total: _Histogram, part: _Histogram) -> None:
-        share = part.decayed(total.updated_at_s, self.half_life_s)
-        total.counts = np.maximum(total.counts - share, 0.0)
-
     def _own(self, source: CameraId, target: CameraId, at_s: float) -> Float64Array:
-        found = self._pairs.get((source, target))
-        return np.zeros(_BINS) if found is None else found.decayed(at_s, self.half_life_s)
-
-    def _add(self, histogram: _Histogram, delta_s: float, at_s: float, weight: float) -> None:
-        later_s = max(at_s, histogram.updated_at_s)
-        histogram.counts = histogram.decayed(later_s, self.half_life_s)
-        histogram.updated_at_s = later_s
-        place = int((math.asinh(delta_s / _SCALE_S) + _LIMIT) / _WIDTH)
-        histogram.counts[min(max(place, 0), _BINS - 1)] += weight
-
-
-def _smoother(width: float) -> Float64Array:
-    """Where one observation in each bin is spread, shape `(bins, bins)`; every row sums to 1.
-
-    A Gaussian whose `width` is relative to the time itself; mass that would leave the range stays
-    in the last bins.
-    """
-    places = np.arange(-_BINS, 2 * _BINS)
-    spread = np.exp(-0.5 * ((places - np.arange(_BINS)[:, None]) * _WIDTH / width) ** 2)
-    spread /= spread.sum(axis=1, keepdims=True)
-    result: Float64Array = spread[:, _BINS : 2 * _BINS].copy()
-    result[:, 0] += spread[:, :_BINS].sum(axis=1)
-    result[:, -1] += spread[:, 2 * _BINS :].sum(axis=1)
-    return result
+        own = self._pairs.get((source, target), Histogram())
+        return own.decayed(at_s, self.half_life_s)
 
 
 def _upper_bound(share: float, total: float) -> float:
@@ -426,24 +341,3 @@ def _upper_bound(share: float, total: float) -> float:
     middle = share + square / (2 * total)
     spread = _NORMAL_95 * math.sqrt(share * (1 - share) / total + square / (4 * total * total))
     return (middle + spread) / (1 + square / total)
-
-
-def read_histogram(data: bytes) -> tuple[Float64Array, Float64Array]:
-    """Counts of a stored histogram: believed matches and all compared pairs.
-
-    Returns:
-        Two arrays with one count per bin of `CENTRES_S`.
-
-    Raises:
-        ValueError: If the bytes are not a histogram of this version.
-    """
-    size = _HEADER.size + 8 * _BINS
-    if len(data) != size or data[: _HEADER.size] != _HEADER.pack(_MAGIC, _BINS, 0):
-        raise ValueError(
-            f"transition histogram of {len(data)} bytes is not of version {_MAGIC.decode()} with "
-            f"{_BINS} bins ({size} bytes); reset it with 'streamreid topology reset'"
-        )
-    counts = np.frombuffer(data, "<f4", offset=_HEADER.size).astype(np.float64)
-    if not np.isfinite(counts).all() or (counts < 0).any():
-        raise ValueError("transition histogram holds negative or infinite counts")
-    return counts[:_BINS], counts[_BINS:]

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from streamreid.tlift.transition import CENTRES_S, RANGE_S, TransitionModel, read_histogram
+from streamreid.tlift.histogram import CENTRES_S, RANGE_S, read_histogram
+from streamreid.tlift.transition import TransitionModel
 from streamreid.types import CameraId
 
 A, B, C = CameraId("a"), CameraId("b"), CameraId("c")
