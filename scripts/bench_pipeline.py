@@ -43,10 +43,10 @@ from streamreid.messages import CropMessage, encode
 from streamreid.pictures import crop_rgb, letterbox_rgb
 from streamreid.reid.extract import FeatureExtractor, choose_runner
 from streamreid.reid.feature_maps import FeatureMaps
-from streamreid.reid.imagenet import imagenet_network
 from streamreid.reid.matching import match_scores
 from streamreid.reid.preprocess import prepare
-from streamreid.reid.qaconv import QAConv, fold
+from streamreid.reid.qaconv import fold
+from streamreid.reid.weights import load_model
 from streamreid.tracking.crops import CropPicker
 from streamreid.tracking.tracker import CameraTracker
 from streamreid.types import CameraId, Detections, TrackId
@@ -55,8 +55,7 @@ from streamreid.video.source import open_source
 
 CAMERA = CameraId("bench")
 WIDTH, HEIGHT, FPS, BITS, LOOKS = 1920, 1080, 25, 3_000_000, 5.0
-INPUT = (384, 128)
-CHANNELS, GALLERY = 128, 1000
+GALLERY = 1000
 DETECTOR_GFLOP = 5.5 * 384 / 640
 """YOLO26n at 640x640 needs 5.5 GFLOP (ultralytics' own summary); this input is 640x384."""
 
@@ -129,18 +128,19 @@ def with_noise(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 class Matcher:
-    """Features and matching, ours and the plain way, with the same networks."""
+    """Features and matching by the shipped weights, ours and the plain way."""
 
     def __init__(self) -> None:
-        network = imagenet_network("lite0", neck_channels=CHANNELS)
+        model = load_model("default")
+        self.digest, self.size = model.digest, model.input_size
+        self.network, self.layer = model.network, model.head
         cpu = torch.device("cpu")
-        self.choice = choose_runner(network, size=INPUT, device=cpu, threads=1)
-        self.extract = FeatureExtractor(self.choice.runner, INPUT)
-        self.network = network
-        self.layer = QAConv(CHANNELS, INPUT[0] // 16, INPUT[1] // 16).eval()
+        self.choice = choose_runner(self.network, size=self.size, device=cpu, threads=1)
+        self.extract = FeatureExtractor(self.choice.runner, self.size)
         self.head = fold(self.layer)
         rng = torch.Generator().manual_seed(0)
-        maps = torch.randn(GALLERY, CHANNELS, INPUT[0] // 16, INPUT[1] // 16, generator=rng)
+        shape = (GALLERY, self.network.channels, self.head.height, self.head.width)
+        maps = torch.randn(shape, generator=rng)
         self.gallery = torch.nn.functional.normalize(maps, dim=1)
         self.packed = FeatureMaps.pack(self.gallery, torch.int8)
 
@@ -161,7 +161,7 @@ class Matcher:
         """Embed every crop by itself in eager torch; one einsum per query."""
         for image in images:
             with stages.of("features"):
-                maps = self.network(prepare([image], INPUT))
+                maps = self.network(prepare([image], self.size))
             with stages.of("matching"):
                 self.layer(maps, self.gallery)
 
@@ -329,7 +329,7 @@ def measure(clips: dict[str, Path], weights: str, cache: Path, rounds: int) -> d
         },
         "per_call_ms": {key: statistics.median(values) for key, values in per_call.items()},
         "detector": detector.description,
-        "features": matcher.choice.runner.name,
+        "features": f"{matcher.choice.runner.name}, weights {matcher.digest[:8]}",
         "gemm_bf16_gflops": gemm_peak_gflops(),
         "rounds": rounds,
         "map_dtype": "int8",

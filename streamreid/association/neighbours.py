@@ -85,7 +85,10 @@ class NeighbourGraph:
         from the longer list (`row`). Everything else stays as it is known, so that a score costs
         the same however many tracks there are.
         """
-        for one in (track, *self._nearest.pop(track, ()), *row):
+        near = self._nearest.pop(track, ())
+        if not self._own:
+            return
+        for one in (track, *near, *row):
             self._own.pop(one, None)
             for user in self._users.pop(one, ()):
                 self._expanded.pop(user, None)

@@ -3,6 +3,7 @@
 import math
 import struct
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -108,6 +109,7 @@ def typical_s(counts: Float64Array) -> float:
     return _SCALE_S * math.sinh(place * _WIDTH - _LIMIT)
 
 
+@cache
 def smoother(width: float) -> Float64Array:
     """Where one observation in each bin is spread, shape `(bins, bins)`; every row sums to 1.
 
@@ -120,6 +122,7 @@ def smoother(width: float) -> Float64Array:
     result: Float64Array = spread[:, _BINS : 2 * _BINS].copy()
     result[:, 0] += spread[:, :_BINS].sum(axis=1)
     result[:, -1] += spread[:, 2 * _BINS :].sum(axis=1)
+    result.flags.writeable = False
     return result
 
 

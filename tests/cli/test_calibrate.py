@@ -66,6 +66,7 @@ def site(folder: Path, people: list[TrueCrop], scorer: LocalScorer) -> tuple[Pat
     return cams, found
 
 
+@pytest.mark.slow
 def test_strangers_of_the_site_look_as_little_alike_as_those_of_the_fit(
     people: list[TrueCrop],
     scorer: LocalScorer,

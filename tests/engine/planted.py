@@ -25,6 +25,7 @@ class PlantedScorer:
 
     vectors: dict[int, Float32Array]
     live: dict[int, GalleryEntry] = field(default_factory=dict)
+    means: dict[tuple[CropKey, ...], Float32Array] = field(default_factory=dict)
 
     def embed(self, crops: Sequence[UInt8Array]) -> Embeddings:
         raise NotImplementedError("planted vectors need no crops")
@@ -45,9 +46,8 @@ class PlantedScorer:
     def candidates(
         self, query: Sequence[CropKey], k: int, *, exclude_tracks: Sequence[TrackKey] = ()
     ) -> Candidates:
-        others = sorted(
-            key for key, entry in self.live.items() if entry.track not in set(exclude_tracks)
-        )
+        own = set(exclude_tracks)
+        others = sorted(key for key, entry in self.live.items() if entry.track not in own)
         if not others or not query:
             empty = np.zeros(0, np.int64)
             return Candidates(empty, empty, np.zeros(0, np.float32))
@@ -59,14 +59,20 @@ class PlantedScorer:
         return Candidates(ids, tracks, similarity[order].astype(np.float32))
 
     def score(self, query: Sequence[CropKey], groups: Sequence[Sequence[CropKey]]) -> Scores:
-        mean = np.mean([self.vectors[int(key)] for key in query], axis=0)
+        mean = self._mean(query)
         values = [
-            GAIN * (np.mean([self.vectors[int(key)] for key in group], axis=0) @ mean - MIDDLE)
+            GAIN * (self._mean(group) @ mean - MIDDLE)
             if all(int(key) in self.live for key in group)
             else np.nan
             for group in groups
         ]
         return Scores(np.array(values, dtype=np.float32))
+
+    def _mean(self, keys: Sequence[CropKey]) -> Float32Array:
+        crops = tuple(keys)
+        if crops not in self.means:
+            self.means[crops] = np.mean([self.vectors[int(key)] for key in crops], axis=0)
+        return self.means[crops]
 
     def __len__(self) -> int:
         return len(self.live)

@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,10 +19,22 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nobody uses at this moment.
+
+    It is below those that the system gives to connections: one of these could take it before the
+    server that it is meant for has started, or while that is killed.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> bool:
@@ -59,20 +72,23 @@ class RtspServer:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        self.launch()
-        if not wait_until(self._listens, 60.0):
-            raise RuntimeError("the RTSP server did not start")
+        process = self.launch()
+        if not wait_until(lambda: self._listens() or process.poll() is not None, 60.0):
+            raise RuntimeError(f"the RTSP server does not listen on port {self.port}")
+        if process.poll() is not None:
+            raise RuntimeError(f"the RTSP server ended with exit code {process.returncode}")
 
     def report(self) -> tuple[float, float]:
         """What it told first about its clock: its time, and which second of the clip it showed."""
         told_s, position_s = (self._folder / f"report.{self.port}").read_text().split()
         return float(told_s), float(position_s)
 
-    def launch(self) -> None:
+    def launch(self) -> subprocess.Popen[bytes]:
         """Start it without waiting."""
         self._process = subprocess.Popen(
             self._command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
+        return self._process
 
     def kill(self) -> None:
         """Kill -9."""

@@ -136,6 +136,7 @@ def test_a_killed_server_is_a_new_segment_and_comes_back(clips: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.process
 def test_a_frozen_server_is_noticed(clips: Path) -> None:
     with rtsp_server(clips) as server, _opened(server.url("door.mp4")) as source:
         segment = _read(source, 3)[-1].segment
@@ -151,6 +152,7 @@ def test_many_kills_leak_nothing(clips: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.process
 def test_forty_kills_leak_nothing(clips: Path) -> None:
     _survive_kills(clips, 40)
 
