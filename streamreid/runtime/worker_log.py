@@ -26,10 +26,11 @@ class JsonLines(logging.Formatter):
         Args:
             record: From the standard library.
         """
+        created = datetime.fromtimestamp(record.created, UTC)
         line: dict[str, object] = {
             "event": record.getMessage(),
             "level": record.levelname.lower(),
-            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "timestamp": created.isoformat(timespec="milliseconds"),
         }
         line.update(getattr(record, "fields", {}))
         if record.exc_info:
