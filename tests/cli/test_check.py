@@ -89,6 +89,8 @@ def test_what_is_wrong_before_any_camera_is_opened(
     assert expected in capsys.readouterr().err
 
 
+@pytest.mark.slow
+@pytest.mark.process
 def test_people_are_found_in_real_footage(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
