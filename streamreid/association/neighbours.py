@@ -87,6 +87,7 @@ class NeighbourGraph:
         """
         near = self._nearest.pop(track, ())
         if not self._own:
+            self._users.clear()
             return
         for one in (track, *near, *row):
             self._own.pop(one, None)
@@ -103,6 +104,8 @@ class NeighbourGraph:
 
     def _neighbourhood(self, track: TrackKey) -> dict[TrackKey, float]:
         """Own mutual neighbours, mixed with those of the nearest; weights sum to 1."""
+        if track not in self._lists:
+            return {track: 1.0}
         found = self._expanded.get(track)
         if found is None:
             found = self._mixed(track)
@@ -142,11 +145,11 @@ class NeighbourGraph:
     def _near(self, track: TrackKey) -> dict[TrackKey, float]:
         """The nearest neighbours, nearest first."""
         found = self._nearest.get(track)
-        if found is None:
-            row = self._lists.get(track, {})
+        if found is None and track in self._lists:
+            row = self._lists[track]
             found = self._top({key: row[key] for key in row if key in self._lists})
             self._nearest[track] = found
-        return found
+        return found or {}
 
     def _top(self, row: dict[TrackKey, float]) -> dict[TrackKey, float]:
         best = heapq.nsmallest(

@@ -77,6 +77,10 @@ def test_what_it_keeps_is_what_it_would_work_out_again(seed: int, count: int, ex
             kept.clear()
         for one, other in rng.choice(alive, (6, 2)):
             assert graph.similarity(one, other) == anew.similarity(one, other)
+    for track in range(14):
+        graph.forget(TrackKey(track))
+        graph.similarity(TrackKey(track), TrackKey(0))  # somebody who is no longer known
+    assert not any((graph._lists, graph._nearest, graph._own, graph._expanded, graph._users))
 
 
 def test_a_score_leaves_alone_what_is_known_about_others() -> None:
