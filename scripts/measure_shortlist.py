@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from streamreid.config.coefficients import shipped_coefficients
+from streamreid.config.coefficients import packaged_coefficients
 from streamreid.engine.coefficients import Coefficients
 from streamreid.engine.evidence import PairEvidence
 from streamreid.engine.settings import EngineSettings
@@ -117,7 +117,7 @@ def main() -> int:
         weights_digest=scorer.weights_digest,
         folder=cache_folder(),
     )
-    fitted = shipped_coefficients(args.weights, scorer.weights_digest, slope=1.0, offset=0.0)
+    fitted = packaged_coefficients(args.weights)
     stage = Stage(scorer.empty_copy, crops, {})
     person = {one.track: one.person for one in tracklets}
     rows = []

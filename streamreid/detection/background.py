@@ -17,7 +17,6 @@ _PLAIN_MEAN = 8
 """Pictures that are averaged to begin with. Not more: a mixture component counts as background from
 a tenth of the weight on, so at a rate of 1/16 a person becomes wall in two pictures."""
 
-
 _FIRST_MEMORY_S = 60.0
 """Memory of a model that is new: it may have begun with people in the picture, for instance when
 the process was started again. They fade in seconds instead of half a minute, and people of their

@@ -31,7 +31,9 @@ class Engine:
     """Decides which track belongs to which identity.
 
     Events may arrive late and in any order within `settings.delivery_s`: they are put into the
-    order of their own time first, and everything after that is a pure function of that order.
+    order of their own time first, and everything after that is a pure function of that order and of
+    what the scorer holds when it is asked (crops that arrived early may be on a shortlist; that
+    moves what is learned a little, never who is who in the tests).
     Decisions are made on a grid of event time (`settings.step_s`); tracks that wait there are
     assigned together.
     """

@@ -214,6 +214,10 @@ def check_orders(scene_seed: int, orders: int, restarts: int, name: str) -> None
         rows, _ = deliver(scene, order_seed, restarts=restarts, settings=settings)
         assert partition(rows) == partition(undisturbed)
         assert joins(rows) == joins(undisturbed)
+        # Not exactly as often: a shortlist may name a crop that arrived early, and what was
+        # compared between cameras that learned nothing yet does not survive a restart. Both move
+        # what is learned a little, and so when a time term begins to be trusted.
+        assert abs(timed(rows) - timed(undisturbed)) <= 3
 
 
 @pytest.mark.parametrize("scene_seed", range(3))
@@ -222,7 +226,7 @@ def check_orders(scene_seed: int, orders: int, restarts: int, name: str) -> None
 def test_arrival_order_within_the_lag_changes_nothing(
     scene_seed: int, restarts: int, name: str
 ) -> None:
-    check_orders(scene_seed, 2 if name == "full" else 3, restarts, name)
+    check_orders(scene_seed, 2 if name == "full" else 5, restarts, name)
 
 
 def test_times_and_joins_have_a_say_in_the_full_scenes() -> None:
@@ -236,7 +240,7 @@ def test_times_and_joins_have_a_say_in_the_full_scenes() -> None:
 @pytest.mark.parametrize("scene_seed", range(40))
 @pytest.mark.parametrize("restarts", [0, 4])
 @pytest.mark.parametrize(
-    ("name", "orders"), [("appearance", 25), ("neighbours", 4), ("joining", 3), ("full", 1)]
+    ("name", "orders"), [("appearance", 25), ("neighbours", 4), ("joining", 3), ("full", 3)]
 )
 def test_thousands_of_orders(scene_seed: int, restarts: int, name: str, orders: int) -> None:
     check_orders(scene_seed, orders, restarts, name)
