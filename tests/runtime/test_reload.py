@@ -59,7 +59,9 @@ class Site:
         def all_work() -> bool:
             workers = self.workers()
             return set(workers) == {*names, "matcher"} and all(
-                one.get("source") == "running" or one.get("gauges", {}).get("ready") == 1
+                # one that a reload has asked to stop still gives pictures until it ends
+                one["state"] == "running"
+                and (one.get("source") == "running" or one.get("gauges", {}).get("ready") == 1)
                 for one in workers.values()
             )
 
