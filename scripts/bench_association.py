@@ -7,6 +7,7 @@ Tracks of a drawn crowd enter at random; scores come from a table, so that only 
 
 import argparse
 import json
+import math
 import platform
 import resource
 import sys
@@ -59,7 +60,12 @@ class TableScorer:
         return 0
 
     def candidates(
-        self, query: list[CropKey], k: int, *, exclude_tracks: tuple[TrackKey, ...] = ()
+        self,
+        query: list[CropKey],
+        k: int,
+        *,
+        exclude_tracks: tuple[TrackKey, ...] = (),
+        before_s: float = math.inf,
     ) -> Candidates:
         """Tracks of the same person, then some others of the last minutes."""
         began = time.perf_counter()

@@ -31,9 +31,8 @@ class Engine:
     """Decides which track belongs to which identity.
 
     Events may arrive late and in any order within `settings.delivery_s`: they are put into the
-    order of their own time first, and everything after that is a pure function of that order and of
-    what the scorer holds when it is asked (crops that arrived early may be on a shortlist; that
-    moves what is learned a little, never who is who in the tests).
+    order of their own time first, and everything after that is a pure function of that order: the
+    ledger is the same, row by row. What comes even later counts from then on.
     Decisions are made on a grid of event time (`settings.step_s`); tracks that wait there are
     assigned together.
     """
@@ -113,7 +112,7 @@ class Engine:
         Args:
             now_s: Time of the end, epoch seconds.
         """
-        self._drain_events(math.inf)
+        self._advance(math.inf)
         for track in list(self._tracks.values()):
             if not track.ended:
                 track.ended = True
@@ -145,7 +144,8 @@ class Engine:
         engine_rows = (row for row in state.decisions if row.actor == ENGINE)
         self._resume_s = max((row.decided_at_s for row in engine_rows), default=-math.inf)
         self._corrections.restore(state.decisions)
-        self._resolver.restore(state.transitions)
+        compared = {row.track: row.compared for row in state.tracks if row.final}
+        self._resolver.restore(state.transitions, compared)
         self._resolver.time.restore_records(state.records)
 
     def _adopt(self, row: RestoredTrack) -> None:
@@ -213,9 +213,13 @@ class Engine:
     def _outcome(self) -> Outcome:
         decisions, identities = self._ledger.drain()
         time = self._resolver.time
-        return Outcome(decisions, identities, time.drain(), time.drain_records())
+        return Outcome(
+            *(decisions, identities, time.drain(), time.drain_records(), self._resolver.drain())
+        )
 
     def _advance(self, watermark_s: float) -> None:
+        # What was said before makes no grid point of its own, nor does what comes too late.
+        self._drain_events(self._watermark_s)
         self._watermark_s = max(self._watermark_s, watermark_s)
         while True:
             step = self._next_step()

@@ -7,6 +7,7 @@ from streamreid.association.ledger import Decision, IdentityUpdate
 from streamreid.types import CameraId, CropKey, IdentityId, TimeSource, TrackKey
 
 __all__ = [
+    "Comparisons",
     "CropAdded",
     "Decision",
     "Event",
@@ -83,6 +84,7 @@ class RestoredTrack:
         revision: Last revision in the ledger, -1 while undecided.
         final: Whether only an operator can change it.
         time_source: Where the camera's times come from.
+        compared: Whom it was compared with until it became final, as in `Comparisons`.
     """
 
     track: TrackKey
@@ -97,6 +99,7 @@ class RestoredTrack:
     revision: int
     final: bool
     time_source: TimeSource = "file"
+    compared: tuple[tuple[TrackKey, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,19 @@ class TimeRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparisons:
+    """Whom a track was compared with until it became final, to be kept by the store.
+
+    Attributes:
+        track: Row id of the track.
+        logits: Row ids of the other tracks, each with the appearance logit of the pair.
+    """
+
+    track: TrackKey
+    logits: tuple[tuple[TrackKey, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Everything that one call of the engine changed, in order."""
 
@@ -174,6 +190,7 @@ class Outcome:
     identities: tuple[IdentityUpdate, ...] = ()
     transitions: tuple[TransitionUpdate, ...] = ()
     records: tuple[TimeRecord, ...] = ()
+    comparisons: tuple[Comparisons, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

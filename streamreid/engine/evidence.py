@@ -1,10 +1,11 @@
 """Gathers what is known about pairs of tracks: compares them, asks what time says, teaches it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streamreid.association.calibration import sigmoid
 from streamreid.engine.believed import Believed, believed_matches
+from streamreid.engine.events import Comparisons
 from streamreid.engine.memory import Memory
 from streamreid.engine.pairs import PairScores
 from streamreid.engine.timing import TimeEvidence, TimeTerms
@@ -54,24 +55,27 @@ class Evidence:
         self._pairs = pairs
         self._witness = witness
         self.time = TimeEvidence(memory.settings.time, memory.settings.overlaps)
-        self._unlisted: list[Track] = []
+        self._settled: list[Comparisons] = []
 
-    def restore(self) -> None:
-        """After a restart: note which final tracks must be scored again, for their neighbours."""
-        settings = self._memory.settings
-        final = [track for track in self._memory.tracks.values() if track.final and track.ended]
-        latest_s = max((track.seen_at_s for track in final), default=0.0)
-        needed_s = 0.0
-        if settings.time.cooccurrence:
-            needed_s = settings.lag_s + 2 * settings.time.tau_s
-        if settings.decision.uses_neighbours:
-            needed_s = settings.max_age_s
-        self._unlisted = [
-            track
-            for track in final
-            if track.seen_at_s > latest_s - needed_s
-            and track.key in self._memory.stand_ins(track.key)
-        ]
+    def restore(self, compared: Mapping[TrackKey, Sequence[tuple[TrackKey, float]]]) -> None:
+        """After a restart: give final tracks back their place among the neighbours.
+
+        Args:
+            compared: Whom final tracks were compared with, and the appearance logits; to score
+                them all again would take minutes.
+        """
+        tracks = self._memory.tracks
+        final = [track for track in tracks.values() if track.final and track.ended]
+        for track in sorted(final, key=lambda track: (track.seen_at_s, track.key)):
+            track.scored_with = track.best(self._memory.settings.crops_per_track)
+            for key, logit in compared.get(track.key, ()):
+                if key in tracks:
+                    self._pairs.keep(track, tracks[key], logit)
+            self.time.listen(track, self._chances(track), tracks)
+            self.drop_final_pairs(track)
+        for track in final:
+            if track.key not in self._memory.stand_ins(track.key):
+                self._pairs.forget(track.key)
 
     def gather(self, waiting: list[Track], at_s: float, is_due: Callable[[Track], bool]) -> None:
         """Bring the evidence about waiting tracks up to date, where that is worth it.
@@ -81,7 +85,6 @@ class Evidence:
             at_s: Event time now, epoch seconds.
             is_due: Whether the decision about a track is final now.
         """
-        self._list_again()
         crops = self._memory.settings.crops_per_track
         changed = [
             track
@@ -90,15 +93,22 @@ class Evidence:
         ]
         for track in changed:
             if track.needs_scoring(crops):
-                self.score(track)
+                self.score(track, at_s)
         for track in changed:
             self._refresh(track, at_s, settled=is_due(track))
 
-    def score(self, track: Track) -> None:
-        """Compare a track with the tracks its shortlist names and the identities they belong to."""
+    def score(self, track: Track, at_s: float) -> None:
+        """Compare a track with the tracks its shortlist names and the identities they belong to.
+
+        Args:
+            track: The track.
+            at_s: Event time now, epoch seconds; crops that arrived early are no part of it.
+        """
         settings = self._memory.settings
         query = track.best(settings.crops_per_track)
-        found = self._scorer.candidates(query, settings.shortlist, exclude_tracks=(track.key,))
+        found = self._scorer.candidates(
+            query, settings.shortlist, exclude_tracks=(track.key,), before_s=at_s
+        )
         # A scorer that audits itself may name more entries than asked for; that must not end here.
         grown = max(1.0, len(found.entry_ids) / settings.shortlist)
         keys: dict[TrackKey, None] = dict.fromkeys(self._pairs.neighbours(track.key))
@@ -166,20 +176,22 @@ class Evidence:
                     return True
         return False
 
+    def settled(self, track: Track) -> None:
+        """A track became final: note whom it was compared with, for the store."""
+        found = tuple(self._pairs.neighbours(track.key).items())
+        self._settled.append(Comparisons(track.key, found))
+
+    def drain(self) -> tuple[Comparisons, ...]:
+        """What was noted since the last call."""
+        found = tuple(self._settled)
+        self._settled.clear()
+        return found
+
     def drop_final_pairs(self, track: Track) -> None:
         """Forget what nothing depends on any more: pairs of two final tracks."""
         for other in tuple(self._pairs.neighbours(track.key)):
             if self._memory.tracks[other].final:
                 self._pairs.drop_pair(track.key, other)
-
-    def _list_again(self) -> None:
-        """After a restart: give recent final tracks back their place among the neighbours."""
-        for track in sorted(self._unlisted, key=lambda track: (track.seen_at_s, track.key)):
-            self.score(track)
-            self.time.listen(track, self._chances(track), self._memory.tracks)
-            track.listed = True
-            self.drop_final_pairs(track)
-        self._unlisted = []
 
     def _chances(self, track: Track) -> dict[TrackKey, float]:
         """Appearance probability with every track it was compared with."""

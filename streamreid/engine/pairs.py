@@ -58,11 +58,16 @@ class PairScores:
                 if rival.final:
                     self.forget(rival.key)
                 continue
-            logit = settings.calibration_slope * value + settings.calibration_offset
-            self.graph.add(track.key, rival.key, logit)
-            for one, other in ((track, rival), (rival, track)):
-                self._logits.setdefault(one.key, {})[other.key] = logit
-                one.compared(other.key, other.camera_id, logit)
+            self.keep(
+                track, rival, settings.calibration_slope * value + settings.calibration_offset
+            )
+
+    def keep(self, track: Track, rival: Track, logit: float) -> None:
+        """Keep the appearance logit of a pair, scored now or known from the store."""
+        self.graph.add(track.key, rival.key, logit)
+        for one, other in ((track, rival), (rival, track)):
+            self._logits.setdefault(one.key, {})[other.key] = logit
+            one.compared(other.key, other.camera_id, logit)
 
     def fresh_logits(self, track: Track, rivals: list[Track]) -> list[float | None]:
         """Appearance logits as known, or scored now without keeping them.

@@ -55,7 +55,7 @@ class Passages:
         if own is not None and usual:
             self.help.observe(own - float(np.mean(usual)))
         for other in others:
-            self.model.learn_background(*passage(track, other), at_s=at_s)
+            self.model.learn_background(passage(track, other)[2], at_s=at_s)
         return self.model.learn(*passage(track, next_to), at_s=at_s, weight=belief)
 
     def taking_turns(

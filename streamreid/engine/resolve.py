@@ -1,11 +1,11 @@
 """One point of the decision grid: score what is new, group what waits, settle what is due."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 from streamreid.association.calibration import LinkMap, threshold_for
-from streamreid.engine.events import TransitionUpdate
+from streamreid.engine.events import Comparisons, TransitionUpdate
 from streamreid.engine.evidence import Evidence, PairEvidence
 from streamreid.engine.grouping import Grouping, group_tracks
 from streamreid.engine.joining import Bridge, Joiner, JoinEvidence, bridges_of
@@ -63,15 +63,24 @@ class Resolver:
             self._waiting[track.key] = track
         self._memory.regrouped()
 
-    def restore(self, transitions: tuple[TransitionUpdate, ...]) -> None:
-        """Take over what was learned, and score again what the time terms need to know.
+    def restore(
+        self,
+        transitions: tuple[TransitionUpdate, ...],
+        compared: Mapping[TrackKey, Sequence[tuple[TrackKey, float]]],
+    ) -> None:
+        """Take over what was learned, and whom final tracks were compared with.
 
         Args:
             transitions: Learned transition times.
+            compared: Other tracks and appearance logits, by track.
         """
         self.time.restore(transitions)
         self._memory.regrouped()
-        self._evidence.restore()
+        self._evidence.restore(compared)
+
+    def drain(self) -> tuple[Comparisons, ...]:
+        """Whom the tracks were compared with that became final since the last call."""
+        return self._evidence.drain()
 
     def waiting(self) -> list[Track]:
         """Tracks without a final decision, in order of their start."""
@@ -144,6 +153,7 @@ class Resolver:
             return False
         track.final = True
         self._memory.settled(track)
+        self._evidence.settled(track)
         self._evidence.learn(track, at_s)
         self.violations += self._memory.is_in_two_places(track)
         return True

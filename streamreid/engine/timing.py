@@ -36,7 +36,7 @@ class TimeTerms:
 NO_TERMS = TimeTerms()
 
 _COMPANIONS, _CLOCK, _WATCH, _FROZEN = "companions", "clock", "watch", "frozen"
-_PASSAGES = "passages"
+_PASSAGES, _TRANSITIONS, _BACKGROUND = "passages", "transitions", "background"
 
 
 @dataclass(slots=True)
@@ -176,7 +176,8 @@ class TimeEvidence:
         if self.transitions.learn(source, target, delta_s, at_s=at_s, weight=belief):
             self.learned[source, target] = at_s
         for other in others:
-            self.transitions.learn_background(*passage(track, other), at_s=at_s)
+            self.transitions.learn_background(passage(track, other)[2], at_s=at_s)
+            self._tried[f"{_BACKGROUND}:{_TRANSITIONS}"] = at_s
         self._never_at_once = None
 
     def learn_passage(
@@ -185,6 +186,8 @@ class TimeEvidence:
         """Learn how long a person took between two sightings; arguments as in `Passages`."""
         if not self.settings.transitions:
             return
+        if others:
+            self._tried[f"{_BACKGROUND}:{_PASSAGES}"] = at_s
         if self.passages.learn(track, next_to, others, belief=belief, at_s=at_s):
             source, target, _ = passage(track, next_to)
             self.learned[source, target] = at_s
@@ -221,10 +224,10 @@ class TimeEvidence:
             TransitionUpdate(
                 source,
                 target,
-                self.transitions.dump(source, target),
+                self.transitions.dump(source, target, at_s=at_s),
                 self.transitions.support(source, target, at_s=at_s),
                 at_s,
-                self.passages.model.dump(source, target),
+                self.passages.model.dump(source, target, at_s=at_s),
             )
             for (source, target), at_s in self.learned.items()
         )
@@ -274,7 +277,7 @@ class TimeEvidence:
     def drain_records(self) -> tuple[TimeRecord, ...]:
         """How far times can be trusted, as far as it changed since the last call."""
         found = tuple(
-            TimeRecord(name, self._record(name), at_s) for name, at_s in self._tried.items()
+            TimeRecord(name, self._record(name, at_s), at_s) for name, at_s in self._tried.items()
         )
         self._tried.clear()
         return found
@@ -283,7 +286,10 @@ class TimeEvidence:
         """Take over from the store how far times could be trusted."""
         for record in records:
             kind, _, camera = record.name.partition(":")
-            if kind == _WATCH:
+            if kind == _BACKGROUND:
+                counts = [float(value) for value in record.values]
+                self._model(camera).load_background(counts, updated_at_s=record.updated_at_s)
+            elif kind == _WATCH:
                 self.clocks.load(CameraId(camera), list(record.values))
             elif kind == _FROZEN:
                 frozen = bool(float(record.values[0]))
@@ -299,8 +305,13 @@ class TimeEvidence:
                     self.companions_help = trial
         self._never_at_once = None
 
-    def _record(self, name: str) -> tuple[float | str, ...]:
+    def _model(self, name: str) -> TransitionModel:
+        return self.passages.model if name == _PASSAGES else self.transitions
+
+    def _record(self, name: str, at_s: float) -> tuple[float | str, ...]:
         kind, _, camera = name.partition(":")
+        if kind == _BACKGROUND:
+            return self._model(camera).dump_background(at_s=at_s)
         if kind == _FROZEN:
             return (float(self.transitions.frozen),)
         if kind == _WATCH:

@@ -1,5 +1,6 @@
 """The scorer of one process: network, rolling gallery, shortlist and exact scoring together."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -165,7 +166,12 @@ class LocalScorer:
         return self.ring.remove(entry_ids)
 
     def candidates(
-        self, query: Sequence[CropKey], k: int, *, exclude_tracks: Sequence[TrackKey] = ()
+        self,
+        query: Sequence[CropKey],
+        k: int,
+        *,
+        exclude_tracks: Sequence[TrackKey] = (),
+        before_s: float = math.inf,
     ) -> Candidates:
         """Shortlist for a track given by its live entries: the best `k` entries of other tracks.
 
@@ -175,9 +181,9 @@ class LocalScorer:
         slots = self.ring.slots_of(query)
         own = {TrackKey(int(track)) for track in self.ring.track[slots]}
         vectors = self.ring.vectors[slots].float()
-        excluded = (*own, *exclude_tracks)
+        allowed = self._allowed((*own, *exclude_tracks), before_s)
         k = self.audit.size(k, len(self))
-        found = self._search(vectors, k, excluded)
+        found = self._search(vectors, k, allowed)
         self.audit.step(self.ring, self.head)
         ids = self.ring.entry_id[slots]
         if found is not None and not self.exact and self.audit.wants(ids, own, len(self)):
@@ -185,19 +191,22 @@ class LocalScorer:
             coarse = found.coarse
             if coarse is None:
                 coarse = similarities(self.ring.vectors[: self.ring.top], vectors)
-            self.audit.begin(maps, own, k, self.ring, coarse, self._allowed(excluded))
+            self.audit.begin(maps, own, k, self.ring, coarse, allowed)
         return self._named(found)
 
     def candidates_of(
-        self, vectors: Float32Array, k: int, *, exclude_tracks: Sequence[TrackKey] = ()
+        self,
+        vectors: Float32Array,
+        k: int,
+        *,
+        exclude_tracks: Sequence[TrackKey] = (),
+        before_s: float = math.inf,
     ) -> Candidates:
         """Shortlist for query vectors `(m, D)` that need not be in this gallery."""
         query = torch.from_numpy(vectors).to(self.ring.device)
-        return self._named(self._search(query, k, exclude_tracks))
+        return self._named(self._search(query, k, self._allowed(exclude_tracks, before_s)))
 
-    def _search(
-        self, vectors: Tensor, k: int, exclude_tracks: Sequence[TrackKey]
-    ) -> SearchResult | None:
+    def _search(self, vectors: Tensor, k: int, allowed: BoolArray) -> SearchResult | None:
         ring, top = self.ring, self.ring.top
         if not len(vectors) or not top:
             return None
@@ -205,14 +214,14 @@ class LocalScorer:
             ring.vectors[:top],
             vectors,
             len(self) if self.exact else k,
-            allowed=self._allowed(exclude_tracks),
+            allowed=allowed,
             entry_id=ring.entry_id[:top],
             index=None if self.exact else ring.index,
         )
 
-    def _allowed(self, exclude_tracks: Sequence[TrackKey]) -> BoolArray:
+    def _allowed(self, exclude_tracks: Sequence[TrackKey], before_s: float) -> BoolArray:
         ring, top = self.ring, self.ring.top
-        allowed = ring.entry_id[:top] >= 0
+        allowed = (ring.entry_id[:top] >= 0) & (ring.time_s[:top] < before_s)
         for track in set(exclude_tracks):
             allowed &= ring.track[:top] != track
         return allowed

@@ -1,5 +1,6 @@
 """The contract between the engine and whatever scores crops: ids and numbers only."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -103,9 +104,22 @@ class Scorer(Protocol):
         """Remove these entries (erase, tests) and return how many were there."""
 
     def candidates(
-        self, query: Sequence[CropKey], k: int, *, exclude_tracks: Sequence[TrackKey] = ()
+        self,
+        query: Sequence[CropKey],
+        k: int,
+        *,
+        exclude_tracks: Sequence[TrackKey] = (),
+        before_s: float = math.inf,
     ) -> Candidates:
-        """Shortlist for a track given by its live entries: the best `k` entries of other tracks."""
+        """Shortlist for a track given by its live entries: the best `k` entries of other tracks.
+
+        Args:
+            query: Entries of the track.
+            k: How many; an implementation may name more.
+            exclude_tracks: Tracks that must not appear besides its own.
+            before_s: Only entries captured before this time, epoch seconds: crops arrive early and
+                late, and who is who must not depend on it.
+        """
 
     def score(self, query: Sequence[CropKey], groups: Sequence[Sequence[CropKey]]) -> Scores:
         """Exact multi-shot QAConv logit of the query track against each group."""

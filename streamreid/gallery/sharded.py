@@ -1,5 +1,6 @@
 """Several scorers that answer like one: the gallery is split by track, a dead part is marked."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
@@ -35,7 +36,12 @@ class Shard(Protocol):
         """What this part holds of the entries."""
 
     def candidates_of(
-        self, vectors: Float32Array, k: int, *, exclude_tracks: Sequence[TrackKey] = ()
+        self,
+        vectors: Float32Array,
+        k: int,
+        *,
+        exclude_tracks: Sequence[TrackKey] = (),
+        before_s: float = math.inf,
     ) -> Candidates:
         """Best entries of this part for query vectors `(m, D)`."""
 
@@ -111,14 +117,21 @@ class ShardedScorer:
         return sum(self._ask(lambda shard: shard.remove(entry_ids)))
 
     def candidates(
-        self, query: Sequence[CropKey], k: int, *, exclude_tracks: Sequence[TrackKey] = ()
+        self,
+        query: Sequence[CropKey],
+        k: int,
+        *,
+        exclude_tracks: Sequence[TrackKey] = (),
+        before_s: float = math.inf,
     ) -> Candidates:
         """Merge the shortlists of all shards; partial when a shard is dead."""
         found = self._ask(lambda shard: shard.fetch(query))
         entries, embeddings = _joined(query, found)
         excluded = (*{entry.track for entry in entries}, *exclude_tracks)
         parts = self._ask(
-            lambda shard: shard.candidates_of(embeddings.vectors, k, exclude_tracks=excluded)
+            lambda shard: shard.candidates_of(
+                embeddings.vectors, k, exclude_tracks=excluded, before_s=before_s
+            )
         )
         partial = len(parts) < len(self._shards) or any(part.partial for part in parts)
         return _merged(parts, None if self._exact else k, partial=partial)

@@ -1,5 +1,6 @@
 """Corrections by people: the same function for a running matcher and for a store at rest."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -46,10 +47,15 @@ class NoScorer:
         return 0
 
     def candidates(
-        self, query: Sequence[CropKey], k: int, *, exclude_tracks: Sequence[TrackKey] = ()
+        self,
+        query: Sequence[CropKey],
+        k: int,
+        *,
+        exclude_tracks: Sequence[TrackKey] = (),
+        before_s: float = math.inf,
     ) -> Candidates:
         """Nobody."""
-        del query, k, exclude_tracks
+        del query, k, exclude_tracks, before_s
         return Candidates(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
 
     def score(self, query: Sequence[CropKey], groups: Sequence[Sequence[CropKey]]) -> Scores:

@@ -37,6 +37,7 @@ class DecisionLog:
             tuple(row for one in self._unsaved for row in one.identities),
             tuple(row for one in self._unsaved for row in one.transitions),
             tuple(row for one in self._unsaved for row in one.records),
+            tuple(row for one in self._unsaved for row in one.comparisons),
         )
         try:
             self._writer.commit(Batch(outcome=outcome))

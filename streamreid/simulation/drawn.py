@@ -1,5 +1,6 @@
 """Drawn appearances: simulated visits as a stream of tracklets, without pixels or weights."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,12 @@ class DrawnScorer:
         return sum(self._live.pop(int(key), None) is not None for key in entry_ids)
 
     def candidates(
-        self, query: Sequence[CropKey], k: int, *, exclude_tracks: Sequence[TrackKey] = ()
+        self,
+        query: Sequence[CropKey],
+        k: int,
+        *,
+        exclude_tracks: Sequence[TrackKey] = (),
+        before_s: float = math.inf,
     ) -> Candidates:
         """The `k` nearest entries of other tracks by cosine."""
         own = [self._live[int(key)][1] for key in query if int(key) in self._live]
@@ -137,7 +143,11 @@ class DrawnScorer:
         nearness = (vectors @ np.stack(own).T).max(axis=1)
         banned = set(exclude_tracks)
         order = np.argsort(-nearness, kind="stable")
-        best = [place for place in order.tolist() if entries[place].track not in banned][:k]
+        best = [
+            place
+            for place in order.tolist()
+            if entries[place].track not in banned and entries[place].captured_at_s < before_s
+        ][:k]
         return Candidates(
             np.array([entries[place].entry_id for place in best], np.int64),
             np.array([entries[place].track for place in best], np.int64),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamreid.engine.events import (
+    Comparisons,
     Decision,
     IdentityUpdate,
     Outcome,
@@ -17,6 +18,7 @@ from streamreid.engine.events import (
 )
 from streamreid.errors import StoreError
 from streamreid.messages import Disposition
+from streamreid.store.logits import pack_logits
 from streamreid.store.rows import Batch, CropRow, DetectionRows, MessageId, OutboxEvent, TrackEnd
 from streamreid.types import CameraId, Float32Array, TrackKey
 
@@ -160,6 +162,7 @@ class Inserter:
         self._write_decisions(outcome.decisions)
         self._write_transitions(outcome.transitions)
         self._write_records(outcome.records)
+        self._write_comparisons(outcome.comparisons)
 
     def _write_identities(self, identities: Iterable[IdentityUpdate]) -> None:
         self._connection.executemany(
@@ -219,6 +222,12 @@ class Inserter:
             "INSERT INTO time_records (name, value, updated_at) VALUES (?, ?, ?) "
             "ON CONFLICT DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
             [(row.name, json.dumps(row.values), row.updated_at_s) for row in records],
+        )
+
+    def _write_comparisons(self, comparisons: Iterable[Comparisons]) -> None:
+        self._connection.executemany(
+            "UPDATE tracks SET compared = ? WHERE id = ?",
+            [(pack_logits(row.logits), row.track) for row in comparisons],
         )
 
     def _write_events(self, events: Iterable[OutboxEvent]) -> None:

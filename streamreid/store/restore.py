@@ -15,6 +15,7 @@ from streamreid.engine.events import (
 )
 from streamreid.messages import Kind
 from streamreid.store.connection import translated
+from streamreid.store.logits import read_logits
 from streamreid.store.rows import GalleryRow
 from streamreid.store.writer import StoreWriter
 from streamreid.types import CameraId, CropKey, IdentityId, TimeSource, TrackKey
@@ -110,7 +111,7 @@ def _tracks(store: StoreWriter, since_s: float) -> tuple[RestoredTrack, ...]:
     rows = store.connection.execute(
         "SELECT t.id, c.name, t.started_at, coalesce(t.ended_at, t.seen_at), "
         "t.ended_at IS NOT NULL, t.identity_id, coalesce(c.time_source, 'file'), "
-        "coalesce(d.revision, -1), coalesce(d.final, 0) "
+        "coalesce(d.revision, -1), coalesce(d.final, 0), t.compared "
         "FROM tracks t JOIN cameras c ON c.id = t.camera_id "
         "LEFT JOIN decisions d ON d.track_id = t.id AND d.revision = "
         "(SELECT max(revision) FROM decisions WHERE track_id = t.id) "
@@ -122,9 +123,10 @@ def _tracks(store: StoreWriter, since_s: float) -> tuple[RestoredTrack, ...]:
 
 
 def _track(
-    row: tuple[int, str, float, float, int, int | None, TimeSource, int, int], crops: Crops
+    row: tuple[int, str, float, float, int, int | None, TimeSource, int, int, bytes | None],
+    crops: Crops,
 ) -> RestoredTrack:
-    key, camera, started, seen, ended, identity, time_source, revision, final = row
+    key, camera, started, seen, ended, identity, time_source, revision, final, compared = row
     own = crops.get(TrackKey(key), [])
     return RestoredTrack(
         track=TrackKey(key),
@@ -139,6 +141,7 @@ def _track(
         revision=revision,
         final=bool(final),
         time_source=time_source,
+        compared=read_logits(TrackKey(key), compared),
     )
 
 

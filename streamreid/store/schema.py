@@ -206,6 +206,10 @@ def migrations() -> Migrations:
     def m003_passages(db: Database) -> None:
         db.conn.execute("ALTER TABLE transitions ADD COLUMN passages BLOB")
 
+    @steps()
+    def m004_compared(db: Database) -> None:
+        db.conn.execute("ALTER TABLE tracks ADD COLUMN compared BLOB")
+
     return steps
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
 from streamreid.types import Float64Array
 
@@ -15,7 +16,8 @@ _SCALE_S = 2.0
 _LIMIT = math.asinh(RANGE_S / _SCALE_S)
 _WIDTH = 2 * _LIMIT / _BINS
 _HEADER = struct.Struct("<4sHH")
-_MAGIC = b"TTH1"
+_MAGIC = b"TTH2"
+_MAGIC_WITH_OTHERS = b"TTH1"
 
 CENTRES_S: Float64Array = _SCALE_S * np.sinh((np.arange(_BINS) + 0.5) * _WIDTH - _LIMIT)
 """Middle of every bin, seconds."""
@@ -129,31 +131,39 @@ def smoother(width: float) -> Float64Array:
 _MODE_SMOOTHER = smoother(_MODE_SMOOTHING)
 
 
-def packed(own: Histogram | None, compared: Histogram | None) -> bytes:
-    """Counts of believed matches and of all compared pairs as bytes for the store."""
-    both = [Histogram().counts if one is None else one.counts for one in (own, compared)]
-    return _HEADER.pack(_MAGIC, _BINS, 0) + np.concatenate(both).astype("<f4").tobytes()
+def packed(counts: Float64Array) -> bytes:
+    """Counts `(bins,)` as bytes for the store."""
+    return _HEADER.pack(_MAGIC, _BINS, 0) + counts.astype("<f8").tobytes()
 
 
-def read_histogram(data: bytes) -> tuple[Float64Array, Float64Array]:
-    """Counts of a stored histogram: believed matches and all compared pairs.
-
-    Returns:
-        Two arrays with one count per bin of `CENTRES_S`.
+def read_histogram(data: bytes) -> Float64Array:
+    """Counts of a stored histogram, one per bin of `CENTRES_S`.
 
     Raises:
-        ValueError: If the bytes are not a histogram of this version.
+        ValueError: If the bytes are not a histogram of this version or the one before, which also
+            held the times of all compared tracks, in half the precision.
     """
     size = _HEADER.size + 8 * _BINS
-    if len(data) != size or data[: _HEADER.size] != _HEADER.pack(_MAGIC, _BINS, 0):
+    heads = [_HEADER.pack(magic, _BINS, 0) for magic in (_MAGIC, _MAGIC_WITH_OTHERS)]
+    if len(data) != size or data[: _HEADER.size] not in heads:
         raise ValueError(
             f"transition histogram of {len(data)} bytes is not of version {_MAGIC.decode()} with "
             f"{_BINS} bins ({size} bytes); reset it with 'streamreid topology reset'"
         )
-    counts = np.frombuffer(data, "<f4", offset=_HEADER.size).astype(np.float64)
-    if not np.isfinite(counts).all() or (counts < 0).any():
-        raise ValueError("transition histogram holds negative or infinite counts")
-    return counts[:_BINS], counts[_BINS:]
+    kind = "<f8" if data.startswith(_MAGIC) else "<f4"
+    return checked_counts(np.frombuffer(data, kind, count=_BINS, offset=_HEADER.size))
+
+
+def checked_counts(counts: npt.ArrayLike) -> Float64Array:
+    """Counts from outside, one per bin of `CENTRES_S`.
+
+    Raises:
+        ValueError: If they are not as many, or negative or infinite.
+    """
+    found = np.array(counts, dtype=np.float64)
+    if found.shape != (_BINS,) or not np.isfinite(found).all() or (found < 0).any():
+        raise ValueError(f"a transition histogram has {_BINS} counts, none negative or infinite")
+    return found
 
 
 def _place(delta_s: float) -> float:

@@ -6,7 +6,7 @@ term; learned histograms follow the line of st-ReID (Wang et al., AAAI 2019).
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -17,6 +17,7 @@ from streamreid.tlift.histogram import (
     RANGE_S,
     WIDTHS_S,
     Histogram,
+    checked_counts,
     packed,
     quantile_s,
     read_histogram,
@@ -74,9 +75,9 @@ class TransitionModel:
         self._seen_overlaps: set[frozenset[CameraId]] = set()
         self._pairs: dict[Pair, Histogram] = {}
         self._pools = {kind: Histogram() for kind in KINDS}
-        self._compared: dict[Pair, Histogram] = {}
         self._background = Histogram()
         self._ratio: dict[Pair, Float64Array] = {}
+        self._latest_s = 0.0
 
     def learn(
         self,
@@ -106,35 +107,31 @@ class TransitionModel:
         for histogram in (own, self._pools[self.kind(source, target)]):
             histogram.add(delta_s, weight, at_s=at_s, half_life_s=self.half_life_s)
         self._recognise(source, target, at_s)
-        self._ratio.clear()
+        self._changed(at_s)
         return True
 
-    def learn_background(
-        self, source: CameraId, target: CameraId, delta_s: float, *, at_s: float
-    ) -> None:
-        """Take in the time between two tracks that were compared, whoever they are.
+    def learn_background(self, delta_s: float, *, at_s: float) -> None:
+        """Take in the time between two tracks that were compared, whoever and wherever they are.
 
         What matters for a decision is how much likelier a time is for one person than for any two
         tracks that are compared; without this, a short memory alone would look like evidence.
 
         Args:
-            source: Camera that was left.
-            target: Camera that was entered.
             delta_s: start(to) - end(from), seconds.
             at_s: Event time now, epoch seconds.
         """
         if self.frozen or not abs(delta_s) < RANGE_S:
             return
-        key = (source, target)
-        compared = self._compared.setdefault(key, Histogram(updated_at_s=at_s))
-        for histogram in (compared, self._background):
-            histogram.add(delta_s, 1.0, at_s=at_s, half_life_s=self.half_life_s)
-        self._ratio.clear()
+        self._background.add(delta_s, 1.0, at_s=at_s, half_life_s=self.half_life_s)
+        self._changed(at_s)
 
     def log_ratio(
         self, source: CameraId, target: CameraId, delta_s: float, *, at_s: float
     ) -> float | None:
         """Log likelihood ratio of a time between two tracks: one person against any two.
+
+        Everything weighs as it did when something was learned last, so that the answer does not
+        depend on when it is asked, nor on a restart.
 
         Args:
             source: Camera that was left.
@@ -149,8 +146,8 @@ class TransitionModel:
             return None
         key = (source, target)
         if key not in self._ratio:
-            mass = self.distribution(source, target, at_s=at_s)
-            background = self._background.decayed(at_s, self.half_life_s)
+            mass = self.distribution(source, target, at_s=self._latest_s)
+            background = self._background.decayed(self._latest_s, self.half_life_s)
             reference = (background @ self._smoother + self.prior_support * FLAT) / (
                 background.sum() + self.prior_support
             )
@@ -256,10 +253,13 @@ class TransitionModel:
         found = self._pairs.get((source, target))
         return found.updated_at_s if found else 0.0
 
-    def dump(self, source: CameraId, target: CameraId) -> bytes:
-        """A pair's histogram as bytes for the store."""
-        key = (source, target)
-        return packed(self._pairs.get(key), self._compared.get(key))
+    def dump(self, source: CameraId, target: CameraId, *, at_s: float) -> bytes:
+        """A pair's histogram as it weighs at event time `at_s`, as bytes for the store."""
+        return packed(self._own(source, target, at_s))
+
+    def dump_background(self, *, at_s: float) -> tuple[float, ...]:
+        """What all compared tracks weigh at event time `at_s`, one number per bin."""
+        return tuple(self._background.decayed(at_s, self.half_life_s).tolist())
 
     def load(self, source: CameraId, target: CameraId, data: bytes, *, updated_at_s: float) -> None:
         """Take over a pair's histogram from the store.
@@ -267,21 +267,24 @@ class TransitionModel:
         Raises:
             ValueError: If the bytes are not a histogram of this version.
         """
-        own, compared = read_histogram(data)
+        own = Histogram(read_histogram(data), updated_at_s)
         self.reset(source, target)
-        key = (source, target)
-        self._pairs[key] = Histogram(own, updated_at_s)
-        self._compared[key] = Histogram(compared, updated_at_s)
-        for total, part in (
-            (self._pools[self.kind(source, target)], self._pairs[key]),
-            (self._background, self._compared[key]),
-        ):
-            total.merge(part, self.half_life_s)
+        self._pairs[source, target] = own
+        self._pools[self.kind(source, target)].merge(own, self.half_life_s)
         self._recognise(source, target, updated_at_s)
-        self._ratio.clear()
+        self._changed(updated_at_s)
+
+    def load_background(self, counts: Sequence[float], *, updated_at_s: float) -> None:
+        """Take over from the store what all compared tracks weigh.
+
+        Raises:
+            ValueError: If it is not a histogram.
+        """
+        self._background = Histogram(checked_counts(counts), updated_at_s)
+        self._changed(updated_at_s)
 
     def reset(self, source: CameraId | None = None, target: CameraId | None = None) -> int:
-        """Forget what was learned.
+        """Forget what was learned; times of all compared tracks only together with all pairs.
 
         Args:
             source: Only pairs that start here; all when None.
@@ -297,12 +300,16 @@ class TransitionModel:
         ]
         for key in gone:
             self._pools[self.kind(*key)].subtract(self._pairs.pop(key), self.half_life_s)
-            if key in self._compared:
-                self._background.subtract(self._compared.pop(key), self.half_life_s)
         for source_id, target_id in gone:
             self._recognise(source_id, target_id, self.updated_at_s(target_id, source_id))
+        if source is None and target is None:
+            self._background = Histogram()
         self._ratio.clear()
         return len(gone)
+
+    def _changed(self, at_s: float) -> None:
+        self._latest_s = max(self._latest_s, at_s)
+        self._ratio.clear()
 
     def _recognise(self, source: CameraId, target: CameraId, at_s: float) -> None:
         """Look again whether the views of a pair overlap, and pool it with its like."""

@@ -56,7 +56,7 @@ def learned() -> TransitionUpdate:
     model = TransitionModel()
     for number in range(20):
         model.learn(DOOR, HALL, 80.0 + number, at_s=100.0)
-    return TransitionUpdate(DOOR, HALL, model.dump(DOOR, HALL), 20.0, 100.0)
+    return TransitionUpdate(DOOR, HALL, model.dump(DOOR, HALL, at_s=100.0), 20.0, 100.0)
 
 
 def holders(cams: Path) -> dict[int, int]:

@@ -1,5 +1,6 @@
 """A deterministic scorer that scores from planted vectors, and walks of people with known truth."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -44,10 +45,19 @@ class PlantedScorer:
         return sum(self.live.pop(int(key), None) is not None for key in entry_ids)
 
     def candidates(
-        self, query: Sequence[CropKey], k: int, *, exclude_tracks: Sequence[TrackKey] = ()
+        self,
+        query: Sequence[CropKey],
+        k: int,
+        *,
+        exclude_tracks: Sequence[TrackKey] = (),
+        before_s: float = math.inf,
     ) -> Candidates:
         own = set(exclude_tracks)
-        others = sorted(key for key, entry in self.live.items() if entry.track not in own)
+        others = sorted(
+            key
+            for key, entry in self.live.items()
+            if entry.track not in own and entry.captured_at_s < before_s
+        )
         if not others or not query:
             empty = np.zeros(0, np.int64)
             return Candidates(empty, empty, np.zeros(0, np.float32))

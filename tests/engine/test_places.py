@@ -28,7 +28,7 @@ def learned(delta_s: float, count: int = 200) -> RestoredState:
     model = TransitionModel()
     for number in range(count):
         model.learn(DOOR, HALL, delta_s, at_s=-100.0 - number)
-    row = TransitionUpdate(DOOR, HALL, model.dump(DOOR, HALL), float(count), -100.0)
+    row = TransitionUpdate(DOOR, HALL, model.dump(DOOR, HALL, at_s=-100.0), float(count), -100.0)
     return RestoredState((), (), (), (row,), 1)
 
 

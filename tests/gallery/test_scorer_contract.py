@@ -75,6 +75,20 @@ class TestScorer:
         found = filled(make).candidates(keys(7, 8), 100, exclude_tracks=[TrackKey(10)])
         assert sorted(found.entry_ids.tolist()) == [3, 4, 5, 6, 9, 10]
 
+    def test_crops_that_arrived_early_do_not_appear_nor_take_a_place(
+        self, make: MakeScorer
+    ) -> None:
+        """Entry n was captured at n - 1: what came at 8 or later is not there yet at 8."""
+        scorer = filled(make)
+        found = scorer.candidates(keys(1, 2), 100, before_s=8.0)
+        assert sorted(found.entry_ids.tolist()) == [3, 4, 5, 6, 7, 8]
+        later = scorer.candidates(keys(9), 2).entry_ids
+        scorer.insert([entry(50, track=50, at_s=99.0)], scorer.embed(make_crops([3])))
+        assert scorer.candidates(keys(9), 2).entry_ids[0] == 50
+        found = scorer.candidates(keys(9), 2, before_s=99.0)
+        np.testing.assert_array_equal(found.entry_ids, later)
+        assert len(scorer.candidates(keys(9), 2, before_s=0.0).entry_ids) == 0
+
     @pytest.mark.parametrize(("k", "expected"), [(0, 0), (3, 3), (8, 8), (1000, 8)])
     def test_k_larger_than_the_gallery_gives_all(
         self, make: MakeScorer, k: int, expected: int

@@ -1,5 +1,6 @@
 """One scorer and three in-process shards answer alike; a dead shard is told, not hidden."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -40,9 +41,16 @@ class MortalShard:
         return self._reach().fetch(entry_ids)
 
     def candidates_of(
-        self, vectors: Float32Array, k: int, *, exclude_tracks: Sequence[TrackKey] = ()
+        self,
+        vectors: Float32Array,
+        k: int,
+        *,
+        exclude_tracks: Sequence[TrackKey] = (),
+        before_s: float = math.inf,
     ) -> Candidates:
-        return self._reach().candidates_of(vectors, k, exclude_tracks=exclude_tracks)
+        return self._reach().candidates_of(
+            vectors, k, exclude_tracks=exclude_tracks, before_s=before_s
+        )
 
     def score_of(self, query: Sequence[bytes], groups: Sequence[Sequence[CropKey]]) -> Float32Array:
         return self._reach().score_of(query, groups)

@@ -1,9 +1,14 @@
 """What comes back after a restart."""
 
+import math
+import struct
 from dataclasses import replace
 from pathlib import Path
 
-from streamreid.engine.events import Outcome, TimeRecord, TransitionUpdate
+import pytest
+
+from streamreid.engine.events import Comparisons, Outcome, TimeRecord, TransitionUpdate
+from streamreid.errors import StoreError
 from streamreid.store import Batch, gallery_rows, last_event_s, restore
 from tests.store.builders import DOOR, HALL, crop_row, full_batch, open_writer, outcome
 
@@ -45,6 +50,32 @@ def test_tracks_come_back_with_crops_and_their_last_decision(tmp_path: Path) -> 
         assert state.next_identity_id == 78
         assert last_event_s(store) == 160.0
         assert len(restore(store, since_s=0.0).tracks) == 2
+
+
+def test_whom_a_track_was_compared_with_comes_back(tmp_path: Path) -> None:
+    """Compared with two others, with nobody, and never said."""
+    with open_writer(tmp_path / "s.sqlite") as store:
+        tracks = []
+        for number in (1, 2, 3):
+            batch = full_batch(store, number)
+            store.commit(batch)
+            tracks.append(batch.crops[0].track)
+        one, other, last = tracks
+        logits = ((other, -7.25), (last, 0.1))
+        found = (Comparisons(one, logits), Comparisons(other, ()))
+        store.commit(Batch(outcome=Outcome(comparisons=found)))
+    with open_writer(tmp_path / "s.sqlite") as store:
+        state = restore(store, since_s=0.0)
+    assert {row.track: row.compared for row in state.tracks} == {one: logits, other: (), last: ()}
+
+
+@pytest.mark.parametrize("data", [b"x" * 15, b"\x00" * 8 + struct.pack("<d", math.nan)])
+def test_damaged_comparisons_are_refused_by_name(tmp_path: Path, data: bytes) -> None:
+    with open_writer(tmp_path / "s.sqlite") as store:
+        store.commit(full_batch(store, 1))
+        store.connection.execute("UPDATE tracks SET compared = ?", (data,))
+        with pytest.raises(StoreError, match=r"row 1 of table tracks: .* set it to NULL"):
+            restore(store, since_s=0.0)
 
 
 def test_what_an_operator_decided_about_an_identity_long_ago_still_counts(tmp_path: Path) -> None:

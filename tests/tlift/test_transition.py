@@ -1,6 +1,7 @@
 """Learned transition times: what is learned, what is neutral, what survives a restart."""
 
 import math
+import struct
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ def taught(median_s: float = 40.0, count: int = 300, *, seed: int = 1) -> Transi
     for number, delta_s in enumerate(median_s * np.exp(0.3 * rng.standard_normal(count))):
         model.learn(A, B, float(delta_s), at_s=float(number))
         for other_s in rng.uniform(0, 600, 5):
-            model.learn_background(A, B, float(other_s), at_s=float(number))
+            model.learn_background(float(other_s), at_s=float(number))
     return model
 
 
@@ -49,7 +50,7 @@ def test_times_that_are_just_those_of_any_pair_say_nothing() -> None:
     for number in range(400):
         model.learn(A, B, float(rng.uniform(0, 600)), at_s=float(number))
         for other_s in rng.uniform(0, 600, 10):
-            model.learn_background(A, B, float(other_s), at_s=float(number))
+            model.learn_background(float(other_s), at_s=float(number))
     ratios = [model.log_ratio(A, B, float(delta), at_s=400.0) for delta in range(20, 600, 20)]
     assert float(np.mean([abs(ratio) for ratio in ratios if ratio is not None])) < 0.2
 
@@ -76,21 +77,42 @@ def test_old_observations_fade() -> None:
 
 
 def test_bytes_bring_everything_back() -> None:
+    """Also when it was learned a while ago and another pair since, so that it faded meanwhile."""
     model = taught()
+    model.learn(B, C, 5.0, at_s=5e5)
     other = TransitionModel()
-    data = model.dump(A, B)
-    other.load(A, B, data, updated_at_s=model.updated_at_s(A, B))
+    for way in ((A, B), (B, C)):
+        other.load(*way, model.dump(*way, at_s=5e5), updated_at_s=5e5)
+    others = model.dump_background(at_s=5e5)
+    other.load_background(others, updated_at_s=5e5)
     np.testing.assert_allclose(
-        other.distribution(A, B, at_s=300.0), model.distribution(A, B, at_s=300.0), atol=1e-6
+        other.distribution(A, B, at_s=5e5), model.distribution(A, B, at_s=5e5), rtol=1e-12
     )
-    believed, compared = read_histogram(data)
-    assert believed.sum() == pytest.approx(300.0, rel=0.01)
-    assert compared.sum() == pytest.approx(1500.0, rel=0.01)
-    ratio = model.log_ratio(A, B, 40.0, at_s=300.0)
-    assert other.log_ratio(A, B, 40.0, at_s=300.0) == pytest.approx(ratio, abs=1e-6)
+    left = 2 ** (-5e5 / (7 * 86400))
+    assert read_histogram(model.dump(A, B, at_s=5e5)).sum() == pytest.approx(300 * left, rel=0.01)
+    assert sum(others) == pytest.approx(1500.0 * left, rel=0.01)
+    for way in ((A, B), (B, C), (A, A), (C, A)):
+        ratio = model.log_ratio(*way, 40.0, at_s=5e5)
+        assert other.log_ratio(*way, 40.0, at_s=9e5) == (
+            None if ratio is None else pytest.approx(ratio, rel=1e-9)
+        )
 
 
-@pytest.mark.parametrize("data", [b"", b"TTH1", b"x" * 1296, b"TTH1" + b"\0" * 1292])
+def test_a_histogram_of_the_version_before_is_read() -> None:
+    """It held the times of believed matches and of all compared tracks, in half the precision."""
+    counts = np.zeros(322, "<f4")
+    counts[[80, 200]] = 3.5, 7.0
+    read = read_histogram(b"TTH1" + struct.pack("<HH", 161, 0) + counts.tobytes())
+    assert (len(read), read[80], read.sum()) == (161, 3.5, 3.5)
+
+
+@pytest.mark.parametrize("counts", [[], [1.0] * 160, [-1.0] * 161, [math.inf] * 161])
+def test_refuses_counts_that_are_none(counts: list[float]) -> None:
+    with pytest.raises(ValueError, match="161 counts"):
+        TransitionModel().load_background(counts, updated_at_s=0.0)
+
+
+@pytest.mark.parametrize("data", [b"", b"TTH2", b"x" * 1296, b"TTH2" + b"\0" * 1292])
 def test_refuses_foreign_bytes(data: bytes) -> None:
     with pytest.raises(ValueError, match="histogram"):
         TransitionModel().load(A, B, data, updated_at_s=0.0)
@@ -157,7 +179,7 @@ def test_being_there_at_once_counts_against_cameras_apart_and_not_against_overla
         for number in range(60):
             model.learn(A, B, 30.0, at_s=float(number))
             for other_s in (-2.0, 5.0, 30.0, 200.0):
-                model.learn_background(A, B, other_s, at_s=float(number))
+                model.learn_background(other_s, at_s=float(number))
     apart = untold.log_ratio(B, C, -2.0, at_s=60.0)
     assert apart is not None
     assert apart < -1.0
@@ -179,7 +201,7 @@ def test_a_pair_that_turns_out_to_overlap_leaves_the_pool_of_the_others() -> Non
 def test_what_was_recognised_comes_back_from_the_store() -> None:
     model, other = TransitionModel(), TransitionModel()
     passing(model, A, B, [-2.0] * 12)
-    other.load(A, B, model.dump(A, B), updated_at_s=12.0)
+    other.load(A, B, model.dump(A, B, at_s=12.0), updated_at_s=12.0)
     assert other.views_overlap(A, B)
     assert other.support_of_kind(A, B, at_s=12.0) == pytest.approx(12.0, rel=0.01)
 
