@@ -175,11 +175,11 @@ class Comparisons:
 
     Attributes:
         track: Row id of the track.
-        logits: Row ids of the other tracks, each with the appearance logit of the pair.
+        scores: Row ids of the other tracks, each with the score of the pair before calibration.
     """
 
     track: TrackKey
-    logits: tuple[tuple[TrackKey, float], ...]
+    scores: tuple[tuple[TrackKey, float], ...]
 
 
 @dataclass(frozen=True, slots=True)

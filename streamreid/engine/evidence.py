@@ -61,16 +61,17 @@ class Evidence:
         """After a restart: give final tracks back their place among the neighbours.
 
         Args:
-            compared: Whom final tracks were compared with, and the appearance logits; to score
-                them all again would take minutes.
+            compared: Whom final tracks were compared with, and what the pairs scored; to score
+                them all again would take minutes. Tracks whose crops are gone stay out.
         """
         tracks = self._memory.tracks
         final = [track for track in tracks.values() if track.final and track.ended]
         for track in sorted(final, key=lambda track: (track.seen_at_s, track.key)):
             track.scored_with = track.best(self._memory.settings.crops_per_track)
-            for key, logit in compared.get(track.key, ()):
-                if key in tracks:
-                    self._pairs.keep(track, tracks[key], logit)
+            for key, score in compared.get(track.key, ()) if track.entries else ():
+                other = tracks.get(key)
+                if other is not None and (other.entries or not other.final):
+                    self._pairs.keep(track, other, score)
             self.time.listen(track, self._chances(track), tracks)
             self.drop_final_pairs(track)
         for track in final:
@@ -178,8 +179,7 @@ class Evidence:
 
     def settled(self, track: Track) -> None:
         """A track became final: note whom it was compared with, for the store."""
-        found = tuple(self._pairs.neighbours(track.key).items())
-        self._settled.append(Comparisons(track.key, found))
+        self._settled.append(Comparisons(track.key, self._pairs.scores(track.key)))
 
     def drain(self) -> tuple[Comparisons, ...]:
         """What was noted since the last call."""

@@ -58,16 +58,24 @@ class PairScores:
                 if rival.final:
                     self.forget(rival.key)
                 continue
-            self.keep(
-                track, rival, settings.calibration_slope * value + settings.calibration_offset
-            )
+            self.keep(track, rival, value)
 
-    def keep(self, track: Track, rival: Track, logit: float) -> None:
-        """Keep the appearance logit of a pair, scored now or known from the store."""
+    def keep(self, track: Track, rival: Track, score: float) -> None:
+        """Keep what a pair scored, now or before a restart."""
+        settings = self._settings
+        logit = settings.calibration_slope * score + settings.calibration_offset
         self.graph.add(track.key, rival.key, logit)
         for one, other in ((track, rival), (rival, track)):
             self._logits.setdefault(one.key, {})[other.key] = logit
             one.compared(other.key, other.camera_id, logit)
+
+    def scores(self, track: TrackKey) -> tuple[tuple[TrackKey, float], ...]:
+        """What `keep` was given about every track that this one was compared with."""
+        settings = self._settings
+        slope, offset = settings.calibration_slope, settings.calibration_offset
+        return tuple(
+            (key, (logit - offset) / slope) for key, logit in self.neighbours(track).items()
+        )
 
     def fresh_logits(self, track: Track, rivals: list[Track]) -> list[float | None]:
         """Appearance logits as known, or scored now without keeping them.

@@ -72,7 +72,7 @@ class Resolver:
 
         Args:
             transitions: Learned transition times.
-            compared: Other tracks and appearance logits, by track.
+            compared: Other tracks and what the pairs scored, by track.
         """
         self.time.restore(transitions)
         self._memory.regrouped()

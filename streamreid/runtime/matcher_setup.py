@@ -33,7 +33,12 @@ from streamreid.runtime.stream_books import StreamBooks
 from streamreid.runtime.topology_desk import PREFIX as TOPOLOGY_PREFIX
 from streamreid.runtime.topology_desk import TopologyDesk
 from streamreid.store.housekeeping import Housekeeper, HousekeepingRules
-from streamreid.store.restore import gallery_rows, last_event_s, restore
+from streamreid.store.restore import (
+    crops_of_other_weights,
+    gallery_rows,
+    last_event_s,
+    restore,
+)
 from streamreid.store.rows import RunInfo
 from streamreid.store.writer import StoreWriter
 from streamreid.types import CameraId
@@ -81,14 +86,20 @@ def build_engine(config: Config, scorer: LocalScorer, writer: StoreWriter) -> En
     latest_s = last_event_s(writer)
     if latest_s is None:
         return engine
-    since_s = latest_s - settings.max_age_s
-    for rows in gallery_rows(writer, since_s=since_s):
+    since_s, digest = latest_s - settings.max_age_s, scorer.weights_digest
+    if others := crops_of_other_weights(writer, since_s=since_s, weights_digest=digest):
+        _log.warning(
+            "%d stored crops were made with other weights and cannot be compared: who was seen "
+            "before gets a new identity; 'streamreid identity merge' joins the two",
+            others,
+        )
+    for rows in gallery_rows(writer, since_s=since_s, weights_digest=digest):
         scorer.restore(
             [GalleryEntry(r.entry_id, r.camera_id, r.track, r.captured_at_s) for r in rows],
             [row.feature_map for row in rows],
             np.stack([np.frombuffer(row.vector, "<f2").astype(np.float32) for row in rows]),
         )
-    engine.restore(restore(writer, since_s=since_s))
+    engine.restore(restore(writer, since_s=since_s, weights_digest=digest))
     return engine
 
 

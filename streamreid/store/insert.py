@@ -18,8 +18,8 @@ from streamreid.engine.events import (
 )
 from streamreid.errors import StoreError
 from streamreid.messages import Disposition
-from streamreid.store.logits import pack_logits
 from streamreid.store.rows import Batch, CropRow, DetectionRows, MessageId, OutboxEvent, TrackEnd
+from streamreid.store.scores import pack_scores
 from streamreid.types import CameraId, Float32Array, TrackKey
 
 EVENTS_KEPT = 10_000
@@ -227,7 +227,7 @@ class Inserter:
     def _write_comparisons(self, comparisons: Iterable[Comparisons]) -> None:
         self._connection.executemany(
             "UPDATE tracks SET compared = ? WHERE id = ?",
-            [(pack_logits(row.logits), row.track) for row in comparisons],
+            [(pack_scores(row.scores), row.track) for row in comparisons],
         )
 
     def _write_events(self, events: Iterable[OutboxEvent]) -> None:

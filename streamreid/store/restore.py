@@ -15,8 +15,8 @@ from streamreid.engine.events import (
 )
 from streamreid.messages import Kind
 from streamreid.store.connection import translated
-from streamreid.store.logits import read_logits
 from streamreid.store.rows import GalleryRow
+from streamreid.store.scores import read_scores
 from streamreid.store.writer import StoreWriter
 from streamreid.types import CameraId, CropKey, IdentityId, TimeSource, TrackKey
 
@@ -32,19 +32,22 @@ def last_event_s(store: StoreWriter) -> float | None:
     return None if latest is None else float(latest)
 
 
-def restore(store: StoreWriter, *, since_s: float) -> RestoredState:
+def restore(
+    store: StoreWriter, *, since_s: float, weights_digest: str | None = None
+) -> RestoredState:
     """Rebuild what the engine needs.
 
     Args:
         store: The open store.
         since_s: Tracks that ended before this event time are left out, epoch seconds; open tracks
             are never left out.
+        weights_digest: Crops of other weights are left out; None takes all.
 
     Returns:
         Tracks with their crops, identities, ledger rows, transitions and the next identity id.
     """
     with translated(store.path):
-        tracks = _tracks(store, since_s)
+        tracks = _tracks(store, since_s, weights_digest)
         return RestoredState(
             tracks=tracks,
             identities=_identities(store, since_s),
@@ -56,14 +59,36 @@ def restore(store: StoreWriter, *, since_s: float) -> RestoredState:
         )
 
 
+def crops_of_other_weights(store: StoreWriter, *, since_s: float, weights_digest: str) -> int:
+    """How many crops cannot be compared with those of these weights any more.
+
+    Args:
+        store: The open store.
+        since_s: Crops captured before this do not count, epoch seconds.
+        weights_digest: SHA-256 of the weights.
+    """
+    with translated(store.path):
+        (count,) = store.connection.execute(
+            "SELECT count(*) FROM crops WHERE feature_map IS NOT NULL AND captured_at >= ? "
+            "AND weights_digest != ?",
+            (since_s, weights_digest),
+        ).fetchone()
+    return int(count)
+
+
 def gallery_rows(
-    store: StoreWriter, *, since_s: float, batch_size: int = 256
+    store: StoreWriter,
+    *,
+    since_s: float,
+    weights_digest: str | None = None,
+    batch_size: int = 256,
 ) -> Iterator[Sequence[GalleryRow]]:
     """The crops of the gallery with their features, oldest first.
 
     Args:
         store: The open store.
         since_s: Crops captured before this are left out, epoch seconds.
+        weights_digest: Crops of other weights are left out; None takes all.
         batch_size: Rows per batch; bounds the memory.
 
     Yields:
@@ -76,8 +101,9 @@ def gallery_rows(
             rows = store.connection.execute(
                 "SELECT id, camera_id, track_id, captured_at, feature_map, vector FROM crops "
                 "WHERE feature_map IS NOT NULL AND vector IS NOT NULL "
-                "AND (captured_at, id) > (?, ?) ORDER BY captured_at, id LIMIT ?",
-                (*after, batch_size),
+                "AND (captured_at, id) > (?, ?) AND weights_digest = coalesce(?, weights_digest) "
+                "ORDER BY captured_at, id LIMIT ?",
+                (*after, weights_digest, batch_size),
             ).fetchall()
         if not rows:
             return
@@ -106,8 +132,10 @@ def _camera_names(store: StoreWriter) -> dict[int, CameraId]:
     return {row: CameraId(name) for row, name in rows}
 
 
-def _tracks(store: StoreWriter, since_s: float) -> tuple[RestoredTrack, ...]:
-    crops = _crops(store, since_s)
+def _tracks(
+    store: StoreWriter, since_s: float, weights_digest: str | None
+) -> tuple[RestoredTrack, ...]:
+    crops = _crops(store, since_s, weights_digest)
     rows = store.connection.execute(
         "SELECT t.id, c.name, t.started_at, coalesce(t.ended_at, t.seen_at), "
         "t.ended_at IS NOT NULL, t.identity_id, coalesce(c.time_source, 'file'), "
@@ -141,18 +169,18 @@ def _track(
         revision=revision,
         final=bool(final),
         time_source=time_source,
-        compared=read_logits(TrackKey(key), compared),
+        compared=read_scores(TrackKey(key), compared) if own else (),
     )
 
 
-def _crops(store: StoreWriter, since_s: float) -> Crops:
+def _crops(store: StoreWriter, since_s: float, weights_digest: str | None) -> Crops:
     crops: Crops = defaultdict(list)
     rows = store.connection.execute(
         "SELECT c.track_id, c.id, c.captured_at, c.quality FROM crops c "
         "JOIN tracks t ON t.id = c.track_id WHERE c.feature_map IS NOT NULL "
         "AND (coalesce(t.ended_at, t.seen_at) >= ? OR t.ended_at IS NULL) "
-        "ORDER BY c.captured_at, c.id",
-        (since_s,),
+        "AND c.weights_digest = coalesce(?, c.weights_digest) ORDER BY c.captured_at, c.id",
+        (since_s, weights_digest),
     )
     for track, key, at, quality in rows:
         crops[TrackKey(track)].append((CropKey(key), at, quality))

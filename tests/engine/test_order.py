@@ -181,7 +181,7 @@ def keep(store: Store, outcome: Outcome) -> None:
     for learned in outcome.transitions:
         store.transitions[learned.from_camera_id, learned.to_camera_id] = learned
     store.records |= {record.name: record for record in outcome.records}
-    store.compared |= {row.track: row.logits for row in outcome.comparisons}
+    store.compared |= {row.track: row.scores for row in outcome.comparisons}
 
 
 def held(rows: list[Decision]) -> dict[TrackKey, IdentityId]:

@@ -44,7 +44,7 @@ def test_limits_of_the_gallery_are_those_of_the_file(tmp_path: Path) -> None:
     assert scorer.max_age_s == 600.0
 
 
-def fill(store: StoreWriter, maps: tuple[bytes, ...], vectors: np.ndarray) -> None:
+def fill(store: StoreWriter, maps: tuple[bytes, ...], vectors: np.ndarray, digest: str) -> None:
     """Crops a minute apart, as a run commits them."""
     store.register_camera(DOOR, url="rtsp://10.0.0.11/stream")
     store.register_stream(DOOR, 1)
@@ -60,7 +60,7 @@ def fill(store: StoreWriter, maps: tuple[bytes, ...], vectors: np.ndarray) -> No
             jpeg=None,
             vector=vectors[number].astype("<f2").tobytes(),
             feature_map=maps[number],
-            weights_digest="w",
+            weights_digest=digest,
         )
         for number in range(len(maps))
     ]
@@ -72,7 +72,7 @@ def test_a_restarted_matcher_has_its_gallery_back_within_the_age_limit(tmp_path:
     before, after = build_gallery(config), build_gallery(config)
     embedded = before.embed(make_crops(range(20)))
     with open_store(tmp_path / "s.sqlite", run=RunInfo(), clock=ManualClock()) as store:
-        fill(store, embedded.maps, embedded.vectors)
+        fill(store, embedded.maps, embedded.vectors, before.weights_digest)
         build_engine(config, after, store)
     before.insert([entry(i + 1, track=i + 1, at_s=60.0 * i) for i in range(20)], embedded)
     before.evict(before_s=60.0 * 19 - 600.0)
@@ -84,3 +84,16 @@ def test_a_restarted_matcher_has_its_gallery_back_within_the_age_limit(tmp_path:
     np.testing.assert_array_equal(
         after.candidates(query, 5).entry_ids, before.candidates(query, 5).entry_ids
     )
+
+
+def test_crops_of_other_weights_are_not_compared_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = config_with("gallery: {max_age: 10m}", tmp_path)
+    scorer = build_gallery(config)
+    embedded = scorer.embed(make_crops(range(3)))
+    with open_store(tmp_path / "s.sqlite", run=RunInfo(), clock=ManualClock()) as store:
+        fill(store, embedded.maps, embedded.vectors, "0" * 64)
+        build_engine(config, scorer, store)
+    assert len(scorer) == 0
+    assert "3 stored crops were made with other weights" in caplog.text

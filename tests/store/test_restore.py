@@ -10,6 +10,7 @@ import pytest
 from streamreid.engine.events import Comparisons, Outcome, TimeRecord, TransitionUpdate
 from streamreid.errors import StoreError
 from streamreid.store import Batch, gallery_rows, last_event_s, restore
+from streamreid.store.restore import crops_of_other_weights
 from tests.store.builders import DOOR, HALL, crop_row, full_batch, open_writer, outcome
 
 
@@ -61,12 +62,28 @@ def test_whom_a_track_was_compared_with_comes_back(tmp_path: Path) -> None:
             store.commit(batch)
             tracks.append(batch.crops[0].track)
         one, other, last = tracks
-        logits = ((other, -7.25), (last, 0.1))
-        found = (Comparisons(one, logits), Comparisons(other, ()))
+        scores = ((other, -7.25), (last, 0.1))
+        found = (Comparisons(one, scores), Comparisons(other, ()))
         store.commit(Batch(outcome=Outcome(comparisons=found)))
     with open_writer(tmp_path / "s.sqlite") as store:
         state = restore(store, since_s=0.0)
-    assert {row.track: row.compared for row in state.tracks} == {one: logits, other: (), last: ()}
+    assert {row.track: row.compared for row in state.tracks} == {one: scores, other: (), last: ()}
+
+
+def test_crops_of_other_weights_stay_where_they_are(tmp_path: Path) -> None:
+    """Their tracks and identities come back, without them and without whom they were like."""
+    with open_writer(tmp_path / "s.sqlite") as store:
+        batch = full_batch(store, 1)
+        store.commit(batch)
+        found = Comparisons(batch.crops[0].track, ((batch.crops[0].track, 1.0),))
+        store.commit(Batch(outcome=Outcome(comparisons=(found,))))
+        for digest, kept, other in (("weights", 1, 0), ("newer", 0, 1)):
+            (track,) = restore(store, since_s=0.0, weights_digest=digest).tracks
+            assert (len(track.entry_ids), len(track.compared)) == (kept, kept)
+            assert track.identity_id == batch.outcome.decisions[0].identity_id
+            rows = gallery_rows(store, since_s=0.0, weights_digest=digest)
+            assert sum(map(len, rows)) == kept
+            assert crops_of_other_weights(store, since_s=0.0, weights_digest=digest) == other
 
 
 @pytest.mark.parametrize("data", [b"x" * 15, b"\x00" * 8 + struct.pack("<d", math.nan)])
