@@ -11,6 +11,7 @@ import zmq
 
 from streamreid.messages import CropMessage, encode
 from streamreid.transport.flood import FloodGuard
+from streamreid.transport.receiver import Received
 from streamreid.types import CameraId
 from tests.builders import make_crop, make_detections, make_hello, make_track
 from tests.transport import hostile
@@ -88,8 +89,10 @@ def test_spoilt_messages_are_counted_and_refused(network: Network, count: int) -
     evil.setsockopt(zmq.ROUTING_ID, rng.choice([b"evil.7", b"evil.8", b"\xff\xfe", b"no-number."]))
     evil.connect(network.endpoint)
     evil.send_multipart(encode(make_hello(camera_id=CameraId("evil"))))
-    for _ in range(count):
+    for number in range(count):
         evil.send_multipart(mutated(rng))
+        if number % 20 == 0:
+            matcher.turn()  # who never reads takes the connection for dead
     network.until(lambda: network.value("messages_received") >= count + 1, matcher.turn)
     assert network.value("messages_rejected") == len(network.rejected) > count / 2
     assert_still_serves(network, matcher)
@@ -225,6 +228,7 @@ def test_what_a_superseded_connection_left_is_passed_over_without_complaint(
     """A worker connects again before the matcher has read what it sent before."""
     matcher = Matcher(network, set())
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    first: list[Received] = []
     for number in range(2):
         worker = context.socket(zmq.DEALER)
         worker.setsockopt(zmq.LINGER, 1000)
@@ -236,9 +240,14 @@ def test_what_a_superseded_connection_left_is_passed_over_without_complaint(
         time.sleep(0.3)
         if number == 0:
             # known to the matcher, mostly unread, and gone
-            assert len(matcher.receiver.poll(1.0, limit=1)) == 1
+            network.until(
+                lambda: bool(first),
+                lambda: first.extend(matcher.receiver.poll(network.turn_s, limit=1)),
+            )
+            assert len(first) == 1
             worker.close()
             time.sleep(0.3)
+    network.until(lambda: len(matcher.messages(CropMessage)) >= 5, matcher.turn)
     for _ in range(10):
         matcher.turn()
     assert network.rejected == []

@@ -18,14 +18,16 @@ Answer = tuple[int, dict[str, str], bytes]
 """Status, headers and body."""
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses at this moment.
+def free_port(besides: int = 0) -> int:
+    """A TCP port of 127.0.0.1 that nobody uses at this moment, another one than `besides`.
 
     It is below those that the system gives to connections: one of these could take it before the
     server that it is meant for has started, or while that is killed.
     """
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)
+        if port == besides:
+            continue
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 continue
@@ -80,7 +82,10 @@ class RtspServer:
 
     def report(self) -> tuple[float, float]:
         """What it told first about its clock: its time, and which second of the clip it showed."""
-        told_s, position_s = (self._folder / f"report.{self.port}").read_text().split()
+        path = self._folder / f"report.{self.port}"
+        if not wait_until(path.exists):
+            raise RuntimeError("the RTSP server has not told the time")
+        told_s, position_s = path.read_text().split()
         return float(told_s), float(position_s)
 
     def launch(self) -> subprocess.Popen[bytes]:
@@ -109,7 +114,7 @@ class RtspServer:
         origin = "-" if self._origin_s is None else str(self._origin_s)
         command = [sys.executable, _beside("timed_server.py"), str(self._clock_shift_s), origin]
         command += ["-d", str(self._folder), "-H", "127.0.0.1", "-p", str(self.port)]
-        return [*command, "-cp", str(free_port())]
+        return [*command, "-cp", str(free_port(besides=self.port))]
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:

@@ -79,8 +79,10 @@ def test_frames_carry_the_cameras_own_time_to_50_ms(tmp_path: Path, shift_s: flo
     ):
         frames = _read(source, 15)
         told_s, position_s = server.report()
-    # A camera's clock is that far from ours; the load may delay its first report.
-    assert told_s - (now_s + position_s) == pytest.approx(shift_s, abs=2.0)
+    # A camera's clock is that far from ours; the load may delay its first report. The clip, which
+    # lasts 25 s, begins again for whoever is late.
+    off_s = told_s - (now_s + position_s) - shift_s
+    assert off_s - 25.0 * round(off_s / 25.0) == pytest.approx(0.0, abs=2.0)
     assert {frame.time_source for frame in frames} == {"rtcp"}
     for frame in frames:
         taken_s = told_s + shown_number(frame) / fps - position_s
@@ -103,6 +105,8 @@ def test_a_stream_that_jumps_and_changes_size_is_split(tmp_path: Path) -> None:
                 return source.status().reconnects >= 1
 
             assert wait_until(connected_again)
+            # It may have gone on between the look at a frame and the look at the status.
+            connected_again()
         # The jump and the change of size each begin one; frames may be skipped, segments not.
         assert seen[-1][0] >= 2
         assert {width for segment, width in seen if segment < 2} <= {160}
@@ -114,12 +118,12 @@ def test_only_the_newest_frame_is_kept_and_the_others_are_counted(clips: Path) -
         _read(source, 1)
         before = source.status()
         assert wait_until(lambda: source.status().frames >= before.frames + 15)
+        decoded = source.status().frames
         frame = source.read(0.0)
-        status = source.status()
         assert frame is not None
-        assert frame.index >= status.frames - 2
-        assert status.skipped >= 14
-        assert source.skipped == status.skipped
+        assert frame.index >= decoded - 1
+        assert source.status().skipped >= 14
+    assert source.skipped == source.status().skipped
 
 
 def test_a_killed_server_is_a_new_segment_and_comes_back(clips: Path) -> None:
@@ -153,6 +157,7 @@ def test_many_kills_leak_nothing(clips: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.process
+@pytest.mark.timeout(600)
 def test_forty_kills_leak_nothing(clips: Path) -> None:
     _survive_kills(clips, 40)
 

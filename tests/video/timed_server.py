@@ -97,9 +97,12 @@ def _write_report(timed: _Timed) -> None:
     send = RtspRtpMixin._maybe_send_rtcp_sr
 
     async def noted(self: Any, state: Any) -> None:
-        if state.last_rtcp_send_time is None:
-            path.write_text(f"{time.time()!r} {timed.first_s!r}")
+        first_s = timed.first_s if state.last_rtcp_send_time is None else None
         await send(self, state)
+        if first_s is not None and state.last_rtcp_send_time is not None:
+            whole = path.with_suffix(".part")
+            whole.write_text(f"{state.last_rtcp_send_time!r} {first_s!r}")
+            whole.rename(path)
 
     RtspRtpMixin._maybe_send_rtcp_sr = noted
 
