@@ -264,8 +264,8 @@ class Engine:
         if isinstance(event, CropAdded):
             self._add_entry(track, event)
         elif isinstance(event, TrackSeen):
+            self._dirty |= event.seen_at_s > track.seen_at_s
             track.seen_at_s = max(track.seen_at_s, event.seen_at_s)
-            self._dirty |= self._memory.is_in_two_places(track)
         else:
             track.started_at_s = min(track.started_at_s, event.started_at_s)
             track.seen_at_s = max(track.seen_at_s, event.ended_at_s)

@@ -85,6 +85,7 @@ class RestoredTrack:
         final: Whether only an operator can change it.
         time_source: Where the camera's times come from.
         compared: Whom it was compared with until it became final, as in `Comparisons`.
+        seen_times_s: While it is not final, when it was detected, the last time in every second.
     """
 
     track: TrackKey
@@ -100,6 +101,7 @@ class RestoredTrack:
     final: bool
     time_source: TimeSource = "file"
     compared: tuple[tuple[TrackKey, float], ...] = ()
+    seen_times_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

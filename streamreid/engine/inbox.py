@@ -28,7 +28,10 @@ def events_of(row: RestoredTrack) -> list[TrackEvent]:
             row.entry_ids, row.entry_times_s, row.entry_qualities, strict=True
         )
     ]
-    found.append(TrackSeen(row.track, row.camera_id, row.started_at_s, row.seen_at_s))
+    found += [
+        TrackSeen(row.track, row.camera_id, row.started_at_s, time_s)
+        for time_s in (*row.seen_times_s, row.seen_at_s)
+    ]
     if row.ended:
         found.append(
             TrackClosed(row.track, row.camera_id, row.started_at_s, row.seen_at_s, "restored")

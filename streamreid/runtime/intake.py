@@ -1,5 +1,6 @@
 """Turning messages into rows of the store and events of the engine, under their row ids."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -148,8 +149,13 @@ class Intake:
             mine = message.track_id == track_id
             started_at_s = float(message.track_started_at_s[mine].min())
             keys[track_id] = self._track(sequenced, TrackId(track_id), started_at_s)
-            seen_at_s = float(message.captured_at_s[mine].max())
-            events.append(TrackSeen(keys[track_id], sequenced.camera_id, started_at_s, seen_at_s))
+            # One for every second, as the store gives them back: what is known at a point of the
+            # decision grid must not depend on how a camera fills its messages.
+            times_s = sorted(message.captured_at_s[mine].tolist())
+            events += [
+                TrackSeen(keys[track_id], sequenced.camera_id, started_at_s, time_s)
+                for time_s in {math.floor(time_s): time_s for time_s in times_s}.values()
+            ]
         rows = DetectionRows(
             message=name,
             track=np.array([keys[number] for number in message.track_id.tolist()], np.int64),

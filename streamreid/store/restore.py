@@ -136,6 +136,7 @@ def _tracks(
     store: StoreWriter, since_s: float, weights_digest: str | None
 ) -> tuple[RestoredTrack, ...]:
     crops = _crops(store, since_s, weights_digest)
+    seen = _seen_times(store, since_s)
     rows = store.connection.execute(
         "SELECT t.id, c.name, t.started_at, coalesce(t.ended_at, t.seen_at), "
         "t.ended_at IS NOT NULL, t.identity_id, coalesce(c.time_source, 'file'), "
@@ -147,12 +148,13 @@ def _tracks(
         "ORDER BY t.started_at, t.id",
         (since_s,),
     ).fetchall()
-    return tuple(_track(row, crops) for row in rows)
+    return tuple(_track(row, crops, seen) for row in rows)
 
 
 def _track(
     row: tuple[int, str, float, float, int, int | None, TimeSource, int, int, bytes | None],
     crops: Crops,
+    seen_times_s: dict[TrackKey, list[float]],
 ) -> RestoredTrack:
     key, camera, started, seen, ended, identity, time_source, revision, final, compared = row
     own = crops.get(TrackKey(key), [])
@@ -170,6 +172,7 @@ def _track(
         final=bool(final),
         time_source=time_source,
         compared=read_scores(TrackKey(key), compared) if own else (),
+        seen_times_s=tuple(seen_times_s.get(TrackKey(key), ())),
     )
 
 
@@ -185,6 +188,22 @@ def _crops(store: StoreWriter, since_s: float, weights_digest: str | None) -> Cr
     for track, key, at, quality in rows:
         crops[TrackKey(track)].append((CropKey(key), at, quality))
     return crops
+
+
+def _seen_times(store: StoreWriter, since_s: float) -> dict[TrackKey, list[float]]:
+    """When tracks without a final decision were detected, the last time in every second."""
+    rows = store.connection.execute(
+        "SELECT d.track_id, max(d.captured_at) FROM tracks t "
+        "JOIN detections d ON d.track_id = t.id "
+        "WHERE (coalesce(t.ended_at, t.seen_at) >= ? OR t.ended_at IS NULL) AND NOT coalesce("
+        "(SELECT final FROM decisions WHERE track_id = t.id ORDER BY revision DESC LIMIT 1), 0) "
+        "GROUP BY d.track_id, CAST(d.captured_at AS INTEGER) ORDER BY 1, 2",
+        (since_s,),
+    )
+    found: dict[TrackKey, list[float]] = defaultdict(list)
+    for track, at_s in rows:
+        found[TrackKey(track)].append(at_s)
+    return found
 
 
 def _identities(store: StoreWriter, since_s: float) -> tuple[IdentityUpdate, ...]:

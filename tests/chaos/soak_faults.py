@@ -118,7 +118,10 @@ class Faults:
     def _kill(self, kind: FaultKind, now_s: float, rows: Sequence[CounterRow]) -> None:
         role = "matcher" if kind == "matcher killed" else "camera"
         alive = [row for row in rows if row.role == role and not row.closed]
-        if alive:
-            victim = self._rng.choice(alive)
-            os.kill(victim.pid, signal.SIGKILL)
-            self.done.append(Fault(kind, victim.name, now_s))
+        if not alive:  # it is just starting: the same as soon as there is somebody
+            self._deck.append(kind)
+            self._next_s = now_s
+            return
+        victim = self._rng.choice(alive)
+        os.kill(victim.pid, signal.SIGKILL)
+        self.done.append(Fault(kind, victim.name, now_s))

@@ -5,7 +5,6 @@ Full numbers: scripts/chaos.py.
 
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,16 +16,14 @@ import pytest
 
 from streamreid.runtime.counter_rows import read_counters
 from tests.chaos.site import REPOSITORY, Freezer, Killer, Site
+from tests.video.servers import free_port
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(110)]
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        endpoint = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
-    yield Site(tmp_path / "r", endpoint)
+    yield Site(tmp_path / "r", f"tcp://127.0.0.1:{free_port()}")
     left = [child for child in psutil.Process().children() if child.status() != "zombie"]
     assert not left, "worker processes are left behind"
 

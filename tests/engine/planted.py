@@ -128,6 +128,12 @@ class Scene:
         """Entry id of a crop of a walk."""
         return walk.track * 100 + number
 
+    @staticmethod
+    def seen_times_s(walk: Walk) -> list[float]:
+        """When a walk was seen, the last time in every second but its last."""
+        times = np.arange(walk.started_at_s, walk.ended_at_s, 0.3)
+        return [float(time) for time in times if int(time + 0.3) > int(time)]
+
     def scorer(self) -> PlantedScorer:
         """A fresh, empty scorer that knows the vectors."""
         return PlantedScorer(self.vectors)
@@ -148,7 +154,10 @@ class Scene:
             )
             for number, time_s in enumerate(times)
         ]
-        found.append(TrackSeen(key, camera, walk.started_at_s, walk.ended_at_s))
+        found += [
+            TrackSeen(key, camera, walk.started_at_s, time_s)
+            for time_s in (*self.seen_times_s(walk), walk.ended_at_s)
+        ]
         found.append(TrackClosed(key, camera, walk.started_at_s, walk.ended_at_s, "left"))
         return found
 

@@ -19,6 +19,7 @@ from streamreid.engine.events import (
     RestoredState,
     RestoredTrack,
     TimeRecord,
+    TrackSeen,
     TransitionUpdate,
 )
 from streamreid.engine.inbox import TrackEvent, event_time_s
@@ -122,6 +123,9 @@ class Store:
                 revision=now.revision if now else -1,
                 final=now.final if now else False,
                 compared=self.compared.get(key, ()),
+                seen_times_s=tuple(
+                    sorted(event_time_s(event) for event in mine if isinstance(event, TrackSeen))
+                ),
             )
         next_id = max((int(key) for key in self.identities), default=0) + 1
         return RestoredState(

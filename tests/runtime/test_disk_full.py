@@ -165,14 +165,19 @@ def test_a_full_disk_pauses_the_matcher_and_no_more(
         with open_sender(endpoint, hello, clock=clock, counters=counters) as sender:
             number = send_until(sender, lambda: stored(run_dir) >= 8, 0)
             ballast.write_bytes(b"x" * MIB)
-            number = send_until(sender, lambda: refused(run_dir) >= 8, number)
+            number = send_until(
+                sender,
+                lambda: (
+                    refused(run_dir) >= 8 and row_of(run_dir, "matcher").values["disk_full"] == 1
+                ),
+                number,
+            )
             assert process.poll() is None
-            assert row_of(run_dir, "matcher").values["disk_full"] == 1
             ballast.unlink()
             before = stored(run_dir)
             number = send_until(sender, lambda: stored(run_dir) >= before + 8, number)
             assert process.poll() is None
-            sender.drain(30.0)
+            assert sender.drain(90.0)
             check_books(counters, run_dir, disk)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0

@@ -25,6 +25,7 @@ streamreid: 1
 cameras:
 {cameras}
 detector: {{kind: motion}}
+matcher: {{features: torch-fp32}}
 run_dir: s.run
 store: {{path: {store}}}
 """
@@ -55,8 +56,10 @@ class Site:
 
     def wait_for(self, names: set[str]) -> dict[str, dict[str, Any]]:
         """Wait until exactly these cameras give pictures and the matcher works."""
+        workers: dict[str, dict[str, Any]] = {}
 
         def all_work() -> bool:
+            nonlocal workers
             workers = self.workers()
             return set(workers) == {*names, "matcher"} and all(
                 # one that a reload has asked to stop still gives pictures until it ends
@@ -65,8 +68,8 @@ class Site:
                 for one in workers.values()
             )
 
-        assert wait_until(all_work, 90.0), self.workers()
-        return self.workers()
+        assert wait_until(all_work, 90.0), workers
+        return workers
 
     def reload(self) -> "subprocess.CompletedProcess[str]":
         """Ask for it as a user does."""

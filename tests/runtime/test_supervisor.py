@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(60)]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 QUICK = SupervisorRules(
-    restart=RestartRules(first_delay_s=0.05, longest_delay_s=0.2, parked_s=30.0),
+    restart=RestartRules(first_delay_s=0.05, longest_delay_s=0.2, loop_s=60.0, parked_s=30.0),
     silent_s=3.0,
     start_s=20.0,
     stop_s=1.0,
@@ -171,6 +171,7 @@ def test_each_worker_gets_what_it_deserves_and_the_others_do_not_notice(run_dir:
             worker(run_dir, "camera", "hanging", "hang"),
             worker(run_dir, "camera", "deaf", "deaf"),
         ],
+        rules=replace(QUICK, stop_s=3.0),
     )
 
     def kill_victim() -> None:

@@ -11,7 +11,15 @@ from streamreid.engine.events import Comparisons, Outcome, TimeRecord, Transitio
 from streamreid.errors import StoreError
 from streamreid.store import Batch, gallery_rows, last_event_s, restore
 from streamreid.store.restore import crops_of_other_weights
-from tests.store.builders import DOOR, HALL, crop_row, full_batch, open_writer, outcome
+from tests.store.builders import (
+    DOOR,
+    HALL,
+    crop_row,
+    detection_rows,
+    full_batch,
+    open_writer,
+    outcome,
+)
 
 
 def test_an_empty_store_restores_nothing(tmp_path: Path) -> None:
@@ -51,6 +59,22 @@ def test_tracks_come_back_with_crops_and_their_last_decision(tmp_path: Path) -> 
         assert state.next_identity_id == 78
         assert last_event_s(store) == 160.0
         assert len(restore(store, since_s=0.0).tracks) == 2
+
+
+def test_when_an_undecided_track_was_seen_comes_back_by_the_second(tmp_path: Path) -> None:
+    with open_writer(tmp_path / "s.sqlite") as store:
+        batch = full_batch(store, 1)
+        rows = (
+            detection_rows(store, 80, at_s=100.0, count=25),
+            detection_rows(store, 81, at_s=102.5, count=3),
+        )
+        store.commit(replace(batch, detections=rows))
+        for final, expected in ((False, (100.9, 101.9, 102.7)), (True, ())):
+            decided = outcome(batch.crops[0].track, revision=1 + final)
+            row = replace(decided.decisions[0], final=final)
+            store.commit(Batch(outcome=replace(decided, decisions=(row,))))
+            (track,) = restore(store, since_s=0.0).tracks
+            assert track.seen_times_s == pytest.approx(expected)
 
 
 def test_whom_a_track_was_compared_with_comes_back(tmp_path: Path) -> None:
