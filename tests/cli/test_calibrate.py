@@ -98,6 +98,7 @@ def test_strangers_of_the_site_look_as_little_alike_as_those_of_the_fit(
     assert engine.violations == 0
 
 
+@pytest.mark.slow
 def test_too_few_people_side_by_side_are_refused(
     people: list[TrueCrop],
     scorer: LocalScorer,

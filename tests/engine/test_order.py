@@ -237,7 +237,7 @@ def check_orders(scene_seed: int, orders: int, restarts: int, name: str) -> None
 def test_arrival_order_within_the_lag_changes_nothing(
     scene_seed: int, restarts: int, name: str
 ) -> None:
-    check_orders(scene_seed, 2 if name == "full" else 5, restarts, name)
+    check_orders(scene_seed, 2 if name == "full" else 3, restarts, name)
 
 
 def test_times_and_joins_have_a_say_in_the_full_scenes() -> None:

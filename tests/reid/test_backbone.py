@@ -56,7 +56,16 @@ _WIDTHS = {"lite0": 112, "lite0_in": 112, "lite0_in_stage7": 192}
 _WIDTHS |= {"osnet_x0_25": 128, "osnet_x0_5": 256, "osnet_x0_75": 384, "osnet_x1_0": 512}
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+_DEEP = ("resnet101", "resnet152")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name.startswith(_DEEP) else [])
+        for name in ARCHITECTURES
+    ],
+)
 def test_every_named_network_gives_maps_at_every_cut(name: str) -> None:
     """Shapes only, without memory or arithmetic: widths as published, neck of 16 channels."""
     cuts = {"": 16}

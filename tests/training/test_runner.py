@@ -119,7 +119,7 @@ REFERENCE = {"pair_softmax": None, "reference": {"batch_size": 4, "epochs": 1}}
 @pytest.mark.parametrize(
     "changes",
     [
-        {"flip": True, "architecture": "lite0_in_stage7"},
+        pytest.param({"flip": True, "architecture": "lite0_in_stage7"}, marks=pytest.mark.slow),
         {"flip": True, "architecture": "osnet_x0_25", "start": "random", **REFERENCE},
     ],
     ids=["pair softmax", "reference"],

@@ -67,7 +67,7 @@ def test_frames_over_rtsp_carry_the_senders_clock(clips: Path) -> None:
     assert source.read(0.0) is None
 
 
-@pytest.mark.parametrize("shift_s", [-5.0, 5.0])
+@pytest.mark.parametrize("shift_s", [pytest.param(-5.0, marks=pytest.mark.slow), 5.0])
 def test_frames_carry_the_cameras_own_time_to_50_ms(tmp_path: Path, shift_s: float) -> None:
     """R13: a camera whose clock is wrong; what each picture shows says when it was taken."""
     fps = 10
