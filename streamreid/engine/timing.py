@@ -177,6 +177,7 @@ class TimeEvidence:
             self.learned[source, target] = at_s
         for other in others:
             self.transitions.learn_background(passage(track, other)[2], at_s=at_s)
+        if others:
             self._tried[f"{_BACKGROUND}:{_TRANSITIONS}"] = at_s
         self._never_at_once = None
 

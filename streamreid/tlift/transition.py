@@ -130,8 +130,8 @@ class TransitionModel:
     ) -> float | None:
         """Log likelihood ratio of a time between two tracks: one person against any two.
 
-        Everything weighs as it did when something was learned last, so that the answer does not
-        depend on when it is asked, nor on a restart.
+        Everything weighs as it did when something was learned last, so that the ratio does not
+        depend on when it is asked for first, nor on a restart.
 
         Args:
             source: Camera that was left.
